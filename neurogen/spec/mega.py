@@ -39,8 +39,9 @@ to output group ``g`` are tap ``3 * i_y + i_x`` of row
 
 Dense
 -----
-Event ``(c, y, x)`` has the index ``i = (y * in_w + x) * in_channels + c``; its weights to state row ``r`` of
-``groups`` rows are row ``weight_base + i * groups + r``, where tap ``b`` goes to bank ``b``.
+Event ``(c, y, x)`` has its weights to state row ``r`` of ``groups`` rows in row ``weight_base
++ c * words_per_channel + y * weight_y + x * weight_x + r``, where tap ``b`` goes to bank ``b``. (The order of the
+compiler: ``words_per_channel = groups``, ``weight_x = in_channels * groups``, ``weight_y = in_w * weight_x``.)
 """
 
 from dataclasses import dataclass, fields
@@ -102,16 +103,16 @@ class MemorySelect(IntEnum):
     """Memories behind `Csr.MEM_DATA`, with the meaning of `Csr.MEM_ADDRESS`.
 
     The address is ``select << 28 | cluster << 24 | bank << 20 | row``. Data are 32-bit words, one lane
-    each (sign-extended), ``lanes`` words a row, except PROGRAM and COUNTER (one word a row; a counter
-    is two words, low first) and SPIKE (read only; ``ceil(9 * total / 32)`` words a row).
-    The row advances after its last word.
+    each (sign-extended), ``lanes`` words a row, except PROGRAM and COUNTER: one word a row. Row
+    ``(COUNTER_WORDS * i + k) * 2`` holds the low 32 bits of counter ``k`` of instruction ``i``, the next row
+    the rest. PROGRAM and WEIGHT can only be written, STATE and COUNTER only be read, and only while
+    the accelerator is idle. The row advances after its last word.
     """
 
     PROGRAM = 0
     WEIGHT = 1
     STATE = 2
-    SPIKE = 3
-    COUNTER = 4
+    COUNTER = 3
 
 
 class Csr(IntEnum):
@@ -172,8 +173,8 @@ class MegaSpec:
     cuba
         Whether there are CuBa-LIF neurons.
     sweep_cycles
-        Cycles in which a swept row passes through ``9 * lanes / sweep_cycles`` LIF data paths; 1, 2
-        or 3 or any divisor of ``9 * lanes`` that gives at least one lane.
+        Cycles in which a swept row passes through ``9 * lanes / sweep_cycles`` LIF data paths: a
+        divisor of ``lanes``, or 3 or 9 times ``lanes``.
     max_pool_rows
         Words (of total lanes) of the memory in which MaxPool remembers what it saw; 0 for none.
     external
@@ -211,9 +212,10 @@ class MegaSpec:
         check_int("Weight depth", self.weight_depth, minimum=8, maximum=1 << 15, unit="rows")
         check_int("Program depth", self.program_depth, minimum=64, maximum=1 << 12, unit="words")
         check_int("Sweep cycles", self.sweep_cycles, minimum=1, maximum=BANKS * self.lanes)
-        if (BANKS * self.lanes) % self.sweep_cycles:
-            raise ValueError(f"Sweep cycles must divide {BANKS * self.lanes}, not "
-                             f"{self.sweep_cycles!r}")
+        if self.lanes % self.sweep_cycles and self.sweep_cycles not in (3 * self.lanes,
+                                                                        9 * self.lanes):
+            raise ValueError(f"Sweep cycles must divide {self.lanes}, or be {3 * self.lanes} or "
+                             f"{9 * self.lanes}, not {self.sweep_cycles!r}")
         if not 1 <= len(self.fraction_bits) <= 4:
             raise ValueError(f"Fraction bits must be one to four values, not {self.fraction_bits!r}")
         for value in self.fraction_bits:
@@ -266,7 +268,9 @@ class MegaSpec:
         off_y, off_x         IE     I: tile offset; E: added to the coordinates of events
         off_c                E      added to the channel (or neuron)
         subs                 I      sub-windows per axis, 1 to 3
-        words_per_channel    I      weight rows per input channel
+        words_per_channel    I      weight rows from input channel to input channel
+        weight_y, weight_x   I      dense: weight rows from line to line, from column to column
+        ops                  I      conv: subs**2 * groups; dense: groups
         groups               I      output groups (conv) or state rows per event (dense)
         group_rows           I      state rows per output group
         last_lanes           I      neurons of the last group or row (for the count of SOPs)
@@ -284,8 +288,9 @@ class MegaSpec:
         v_lo, v_hi           S      guard band
         i_lo, i_hi           S      guard band of the currents (fields exist where ``cuba``)
         spikes               N      clear spike rows instead of filling states
-        fill                 N      initial values come from the weight memory, one parameter set
-                                    (its first field) per bank of each row; else zero
+        fill                 N      initial values are the ``reset_value`` of the parameter sets at
+                                    weight_base, one per bank of each row, whose ``threshold`` is the
+                                    lowest number; else zero
         population           E      number in the population word
         tick                 E      send an end-of-step word after the events
         external             L      first word in the external memory (``external`` only); a weight
@@ -304,7 +309,8 @@ class MegaSpec:
             "in_channels": C_BITS + 1, "in_h": Y_BITS + 1, "in_w": X_BITS + 1,
             "dense": 1, "kernel": 3, "stride2": 1, "pad_y": 3, "pad_x": 3,
             "off_y": Y_BITS, "off_x": X_BITS, "off_c": C_BITS, "subs": 2,
-            "words_per_channel": weight + 1, "groups": rows, "group_rows": state + 1,
+            "words_per_channel": weight + 1, "weight_y": weight + 1, "weight_x": weight + 1,
+            "ops": weight + 1, "groups": rows, "group_rows": state + 1,
             "last_lanes": _bits(BANKS * self.total_lanes + 1), "fraction": 2,
             "out_h": Y_BITS + 1, "out_w": X_BITS + 1, "out_tiles_x": X_BITS,
             "state_base": state, "membrane_base": state, "weight_base": weight,
@@ -323,6 +329,21 @@ class MegaSpec:
     def instruction_words(self) -> int:
         """32-bit words of an instruction."""
         return ceil(sum(width for width, _ in self.instruction_fields().values()) / 32)
+
+    @property
+    def state_address_bits(self) -> int:
+        """Width of a state row's address."""
+        return _bits(self.state_depth)
+
+    @property
+    def weight_address_bits(self) -> int:
+        """Width of a weight row's address."""
+        return _bits(self.weight_depth)
+
+    @property
+    def spike_address_bits(self) -> int:
+        """Width of a spike row's address."""
+        return _bits(self.spike_depth)
 
     @property
     def max_instructions(self) -> int:
