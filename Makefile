@@ -1,0 +1,42 @@
+# Two commands: `make` builds the default accelerator for the default board, `make test` checks everything.
+# Each creates .venv and installs what it needs when pyproject.toml has changed since the last time.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+PY     := $(VENV)/bin/python
+
+.PHONY: build test slow lint docs clean
+.DEFAULT_GOAL := build
+
+build: $(VENV)/.installed
+	$(PY) -m designs.mega build --target fpga
+
+# The stamps are touched last, so that an interrupted installation starts again.
+$(PY):
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(PY)
+	$(PY) -m pip install --quiet --editable '.[fpga,sim]'
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(PY)
+	$(PY) -m pip install --quiet --editable '.[fpga,sim,docs,dev]'
+	touch $(VENV)/.installed $@
+
+# One file stays on one worker: files share compiled models through their fixtures.
+test: $(VENV)/.installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m pytest -q -m 'not slow' -n $(JOBS) --dist loadfile
+
+slow: $(VENV)/.installed-dev
+	$(PY) -m pytest -m slow
+
+lint: $(VENV)/.installed-dev
+	$(PY) -m ruff check .
+
+docs: $(VENV)/.installed-dev
+	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+
+clean:
+	rm -rf build

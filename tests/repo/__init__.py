@@ -1,0 +1,1 @@
+"""Promises that hold for every file of the repository."""
