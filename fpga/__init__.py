@@ -1,0 +1,1 @@
+"""Boards, and the host's end of the link to them."""

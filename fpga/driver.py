@@ -1,0 +1,406 @@
+"""The host's end of the host link: bus accesses and event streams over a serial port.
+
+>>> with Host(SerialTransport("/dev/ttyUSB0", 1_000_000)) as host:
+...     host.write(0x0000, [1, 2, 3])
+...     host.read(0x0000, 3)
+...     host.send_events(words)
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from neurogen.spec.hostlink import (
+    HEADER_BYTES,
+    SEQUENCES,
+    VERSION,
+    WINDOW,
+    Command,
+    Deframer,
+    Reply,
+    Request,
+    Status,
+    frame,
+    max_words,
+)
+
+
+__all__ = ["Host", "LinkError", "PinTransport", "SerialTransport", "Transport"]
+
+
+class LinkError(Exception):
+    """The link or the device failed, and repeating did not help."""
+
+
+class Transport(ABC):
+    """A byte channel that may lose, change and invent bytes, but not reorder them."""
+
+    @abstractmethod
+    def write(self, sent: bytes) -> None:
+        """Send bytes; may return before they are on the wire."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the channel."""
+
+    @abstractmethod
+    def read(self, timeout: float) -> bytes:
+        """Return what has arrived; wait up to ``timeout`` seconds for the first byte."""
+
+    def now(self) -> float:
+        """Return the time in seconds, from any start."""
+        return time.monotonic()
+
+
+class SerialTransport(Transport):
+    """A serial port, through pyserial.
+
+    Parameters
+    ----------
+    port
+        Name of the port, such as ``/dev/ttyUSB0``.
+    baud
+        Bits per second.
+    """
+
+    def __init__(self, port: str, baud: int):
+        try:
+            import serial
+        except ModuleNotFoundError as error:
+            raise LinkError("Serial ports need pyserial: install it with `pip install pyserial`") from error
+        try:
+            self._serial = serial.Serial(port, baud, timeout=0)
+        except (OSError, ValueError) as error:  # SerialException is an OSError
+            raise LinkError(f"Serial port {port!r} cannot be opened at {baud} bit/s: {error}") from error
+
+    def write(self, sent: bytes) -> None:
+        self._serial.write(sent)
+
+    def read(self, timeout: float) -> bytes:
+        self._serial.timeout = timeout
+        return self._serial.read(max(1, self._serial.in_waiting))
+
+    def close(self) -> None:
+        self._serial.close()
+
+
+class PinTransport(Transport):
+    """A UART in software, on the pins of a simulated device; reading makes time pass.
+
+    Parameters
+    ----------
+    cycle
+        Function that sets the device's ``rx`` pin to its argument, simulates one clock cycle, and returns
+        the device's ``tx`` pin.
+    divisor
+        Clock cycles of a bit.
+    clock_hz
+        Clock frequency: the scale between cycles and seconds.
+    """
+
+    def __init__(self, cycle: Callable[[int], int], divisor: int, clock_hz: float = 1e6):
+        self._cycle = cycle
+        self._divisor = divisor
+        self._clock_hz = clock_hz
+        self._cycles = 0
+        self._levels: deque[int] = deque()  # of bits to send
+        self._start: int | None = None      # cycle in which the byte being received began
+        self._bits: list[int] = []
+        self._received = bytearray()
+
+    def write(self, sent: bytes) -> None:
+        for byte in sent:
+            self._levels.extend([0, *(byte >> bit & 1 for bit in range(8)), 1])
+
+    def read(self, timeout: float) -> bytes:
+        end = self._cycles + timeout * self._clock_hz
+        while not self._received and self._cycles < end:
+            self._pass_bit()
+        received, self._received = bytes(self._received), bytearray()
+        return received
+
+    def close(self) -> None:
+        self._levels.clear()
+
+    def now(self) -> float:
+        return self._cycles / self._clock_hz
+
+    def _pass_bit(self) -> None:
+        level = self._levels.popleft() if self._levels else 1
+        for _ in range(self._divisor):
+            self._sample(self._cycle(level))
+            self._cycles += 1
+
+    def _sample(self, level: int) -> None:
+        if self._start is None:
+            if not level:
+                self._start, self._bits = self._cycles, []
+            return
+        middle = self._start + self._divisor // 2 + len(self._bits) * self._divisor
+        if self._cycles == middle:
+            self._bits.append(level)
+            if len(self._bits) == 10:
+                if level:  # the stop bit
+                    self._received.append(sum(bit << i for i, bit in enumerate(self._bits[1:9])))
+                self._start = None
+
+
+class Host:
+    """Access to the bus and the event streams of a device.
+
+    Requests are repeated until the device has executed each of them exactly once; two are under way at
+    a time.
+
+    Parameters
+    ----------
+    transport
+        The byte channel; closed by `close`.
+    timeout
+        Seconds without a valid reply before a request is sent again; longer than a request and its reply
+        take on the line. Events that make no progress are waited for ``timeout * retries``.
+    retries
+        How often a request is sent again before the link counts as broken.
+
+    Attributes
+    ----------
+    max_words
+        32-bit words of one frame, as the device says.
+    device_errors, host_errors
+        Frames that the device (modulo 256) and this side have dropped.
+    resent
+        Requests that were sent again.
+    """
+
+    def __init__(self, transport: Transport, *, timeout: float = 0.5, retries: int = 8):
+        self._transport = transport
+        self._timeout = timeout
+        self._retries = retries
+        self._deframer = Deframer()
+        self._seq = 0
+        self._replies: deque[Reply] = deque()
+        self._events: list[np.ndarray] = []  # received while something else was going on
+        self._free = 0
+        self.max_words = 0
+        self.device_errors = 0
+        self.resent = 0
+        self.connect()
+
+    def __enter__(self) -> "Host":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the byte channel."""
+        self._transport.close()
+
+    @property
+    def host_errors(self) -> int:
+        """Frames that this side has dropped."""
+        return self._deframer.dropped
+
+    def connect(self) -> None:
+        """Start a session. What the device has queued stays queued."""
+        deadline = self._transport.now() + self._timeout
+        while self._transport.now() < deadline and self._transport.read(self._timeout / 10):
+            pass  # replies to whoever spoke before
+        self._replies.clear()
+        (reply,) = self._transact([Request(Command.HELLO, 0)])
+        if reply.done >> 4 != VERSION:
+            raise LinkError(f"Device must speak version {VERSION} of the protocol, not {reply.done >> 4}")
+        self.max_words = max_words(reply.done & 15)
+
+    def write(self, address: int, values: int | Iterable[int] | np.ndarray, *, size: int = 4,
+              increment: bool = True) -> None:
+        """Write words to the bus.
+
+        Parameters
+        ----------
+        address
+            Word address of the first.
+        values
+            One number or ``int[n]``; 32-bit ones may be signed or unsigned.
+        size
+            Bytes of each on the line, 1, 2 or 4; the device extends their sign.
+        increment
+            Whether the address counts up, or all go to the same.
+        """
+        size_log2 = _size_log2(size)
+        values = np.atleast_1d(np.asarray(values if np.isscalar(values) else list(values), np.int64))
+        low, high = -(1 << 8 * size - 1), (1 << 8 * size) - 1 if size == 4 else (1 << 8 * size - 1) - 1
+        if len(values) and not low <= values.min() <= values.max() <= high:
+            raise ValueError(f"Values of {size} bytes must be between {low} and {high}, not "
+                             f"{values.min()} to {values.max()}")
+        _check_range(address, len(values), increment)
+        data = (values & (1 << 8 * size) - 1).astype(f"<u{size}").tobytes()
+        chunk = self.max_words * 4
+
+        def requests():
+            for start in range(0, len(data), chunk):
+                yield Request(Command.WRITE, 0, size_log2, increment,
+                              address + increment * (start // size), data=data[start:start + chunk])
+
+        for _ in self._transact(requests()):
+            pass
+
+    def read(self, address: int, count: int = 1, *, size: int = 4, increment: bool = True) -> np.ndarray:
+        """Return ``count`` words of the bus, ``uint32[count]``.
+
+        With a ``size`` of 1 or 2 bytes only the low bytes travel: ``uint8[count]`` or ``uint16[count]``.
+        """
+        size_log2 = _size_log2(size)
+        _check_range(address, count, increment)
+        chunk = self.max_words
+
+        def requests():
+            for start in range(0, count, chunk):
+                yield Request(Command.READ, 0, size_log2, increment, address + increment * start,
+                              min(chunk, count - start))
+
+        data = b"".join(reply.data for reply in self._transact(requests()))
+        if len(data) != count * size:
+            raise LinkError(f"Device must answer with {count * size} bytes, not {len(data)}")
+        return np.frombuffer(data, f"<u{size}")
+
+    def send_events(self, words: Iterable[int] | np.ndarray) -> None:
+        """Send ``uint32[n]`` to the accelerator; return when all are in its input queue.
+
+        Words that come out meanwhile are kept for `receive_events`, so that the accelerator never waits
+        for this host to read.
+        """
+        words = np.asarray(words if isinstance(words, np.ndarray) else list(words), np.int64)
+        if len(words) and not 0 <= words.min() <= words.max() < 1 << 32:
+            raise ValueError("Event words must be between 0 and 4294967295")
+        data = words.astype("<u4").tobytes()
+        underway: deque[int] = deque()  # words offered in each request that is not answered yet
+        sent, moved = 0, self._transport.now()
+
+        def requests():
+            nonlocal sent
+            while sent < len(words):
+                offered = min(self.max_words, len(words) - sent, self._free - sum(underway))
+                part = data[4 * sent:4 * (sent + offered)]
+                sent += offered
+                underway.append(offered)
+                yield Request(Command.EVENTS, 0, count=self.max_words, data=part)
+
+        for reply in self._transact(requests()):
+            offered = underway.popleft()
+            if reply.done != offered % 256:
+                raise LinkError(f"Device must accept {offered} event words, as it promised, not {reply.done}")
+            if self._keep(reply) or offered:
+                moved = self._transport.now()
+            elif self._transport.now() - moved > self._timeout * self._retries:
+                raise LinkError(f"Accelerator stands still: it has taken no event for "
+                                f"{self._timeout * self._retries:g} s ({sent} of {len(words)} sent)")
+
+    def receive_events(self, count: int | None = None) -> np.ndarray:
+        """Return ``uint32[count]`` from the accelerator, or what is there now if ``count`` is None."""
+        moved = self._transport.now()
+
+        def requests():
+            while count is None or sum(map(len, self._events)) < count:
+                yield Request(Command.EVENTS, 0, count=self.max_words)
+                if count is None:
+                    return
+
+        for reply in self._transact(requests()):
+            if self._keep(reply):
+                moved = self._transport.now()
+            elif count is not None and self._transport.now() - moved > self._timeout * self._retries:
+                here = sum(map(len, self._events))
+                if here < count:
+                    raise LinkError(f"Accelerator must send {count} event words, not {here} and then "
+                                    f"none for {self._timeout * self._retries:g} s")
+        words = np.concatenate([np.zeros(0, np.uint32), *self._events])
+        split = len(words) if count is None else count
+        self._events = [words[split:]]
+        return words[:split]
+
+    def _keep(self, reply: Reply) -> bool:
+        if len(reply.data) % 4:
+            raise LinkError(f"Device must answer with whole event words, not {len(reply.data)} bytes")
+        self._events.append(np.frombuffer(reply.data, "<u4"))
+        return bool(reply.data)
+
+    def _transact(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        """Send ``requests``, `WINDOW` at a time; yield their replies in order."""
+        source = iter(requests)
+        waiting: deque[Request] = deque()
+        failure = None
+        while True:
+            while failure is None and len(waiting) < WINDOW:
+                request = next(source, None)
+                if request is None:
+                    break
+                waiting.append(replace(request, seq=self._seq))
+                self._seq = (self._seq + 1) % SEQUENCES
+                self._send(waiting[-1])
+            if not waiting:
+                break
+            request, reply = waiting[0], self._answer(waiting)
+            # Those under way are always waited for: the device must see every sequence number.
+            if reply.status == Status.OK and failure is None:
+                self._free = reply.free
+                yield reply
+            elif failure is None:
+                failure = (request, reply)
+        if failure is not None:
+            request, reply = failure
+            where = f" at word address {request.address + request.increment * reply.done:#06x}"
+            raise LinkError(f"Bus did not acknowledge in time{where}" if reply.status == Status.BUS
+                            else f"Device refused a malformed {request.command.name} request")
+
+    def _send(self, request: Request) -> None:
+        self._transport.write(frame(request.encode()))
+
+    def _answer(self, waiting: deque[Request]) -> Reply:
+        """Return the reply to the oldest of ``waiting`` and remove that."""
+        attempts, deadline = 0, self._transport.now() + self._timeout
+        while True:
+            again = False
+            while self._replies:
+                reply = self._replies.popleft()
+                self.device_errors = reply.errors
+                if reply.status == Status.NACK:
+                    again = True
+                elif reply.seq == waiting[0].seq and reply.status == Status.ORDER:
+                    raise LinkError("Device has lost the session (was it reset?): connect again")
+                elif reply.seq == waiting[0].seq:
+                    waiting.popleft()
+                    return reply
+            left = deadline - self._transport.now()
+            if again or left <= 0:
+                if attempts == self._retries:
+                    raise LinkError(f"Device did not answer a {waiting[0].command.name} request that was "
+                                    f"sent {attempts + 1} times ({self.host_errors} damaged replies)")
+                attempts += 1
+                self.resent += len(waiting)
+                deadline = self._transport.now() + self._timeout
+                for request in waiting:
+                    self._send(request)
+            else:
+                self._receive(left)
+
+    def _receive(self, timeout: float) -> None:
+        for body in self._deframer.feed(self._transport.read(timeout)):
+            if len(body) >= HEADER_BYTES and body[0] >> 4 in set(Status):
+                self._replies.append(Reply.decode(body))
+
+
+def _size_log2(size: int) -> int:
+    if size not in (1, 2, 4):
+        raise ValueError(f"Element size must be 1, 2 or 4 bytes, not {size!r}")
+    return size.bit_length() - 1
+
+
+def _check_range(address: int, count: int, increment: bool) -> None:
+    last = address + increment * max(0, count - 1)
+    if not 0 <= address <= last <= 0xFFFF:
+        raise ValueError(f"Word addresses must be between 0x0000 and 0xffff, "
+                         f"not {address:#06x} to {last:#06x}")

@@ -1,0 +1,1 @@
+"""Synthesizable components (Amaranth), file for file beside `neurogen.spec`; each can be used alone."""
