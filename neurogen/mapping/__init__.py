@@ -1,0 +1,1 @@
+"""From a network and a configuration to programs, memory images and the streams between them."""

@@ -1,0 +1,375 @@
+"""What the compiler returns: passes, each a program with its images and its streams."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurogen.spec.events import Events, pack_words, unpack_words
+from neurogen.spec.mega import BANKS, COUNTERS, MegaSpec, Op
+
+
+__all__ = ["ConfigurationError", "Emission", "Instruction", "Pass", "Placement", "Plan", "StreamSource",
+           "Window", "gather_potentials", "merge_events", "read_stream", "stream_for"]
+
+
+class ConfigurationError(ValueError):
+    """A network that the configuration cannot run; the message has the numbers and what would fit."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a population: channels ``c0`` to ``c1 - 1`` (neurons of a vector), lines, columns."""
+
+    c0: int
+    c1: int
+    y0: int = 0
+    y1: int = 1
+    x0: int = 0
+    x1: int = 1
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Channels, lines and columns."""
+        return self.c1 - self.c0, self.y1 - self.y0, self.x1 - self.x0
+
+    def slices(self, shape: tuple[int, ...]) -> tuple[slice, ...]:
+        """Return the index of the window in an array of the population's shape."""
+        all_axes = slice(self.c0, self.c1), slice(self.y0, self.y1), slice(self.x0, self.x1)
+        return all_axes[:len(shape)]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction, and what it is for.
+
+    Parameters
+    ----------
+    fields
+        Fields of `MegaSpec.instruction_fields` that are not 0.
+    population
+        Name of the population that it serves; empty for those that serve the whole pass.
+    synapse, source
+        Names of the synapse and of the source of the events (INTEGRATE).
+    group
+        First output group or state row, relative to the population.
+    window
+        Part of the population that it works on.
+    counts_events
+        The ``events`` counter of this instruction counts events that no other one counts: the same
+        events also reach other groups, tiles and passes. (SOPs and spikes are disjoint.)
+    """
+
+    fields: Mapping[str, int]
+    population: str = ""
+    synapse: str = ""
+    source: str = ""
+    group: int = 0
+    window: Window | None = None
+    counts_events: bool = False
+
+    @property
+    def op(self) -> Op:
+        """Operation."""
+        return Op(self.fields["op"])
+
+    @property
+    def label(self) -> str:
+        """Short text for listings."""
+        middle = f" {self.source} -> {self.synapse} ->" if self.synapse else ""
+        return f"{self.op.name}{middle} {self.population or 'all'}[{self.group}]"
+
+
+@dataclass(frozen=True)
+class StreamSource:
+    """Events that the host sends in every step, followed by an end of step.
+
+    Parameters
+    ----------
+    name
+        Input or population of an earlier pass.
+    delay
+        Steps by which they are sent later.
+    channels
+        First channel (neuron) and the one after the last; they are sent counted from the first.
+        Empty for all.
+    """
+
+    name: str
+    delay: int = 0
+    channels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A population that leaves through the output stream, in coordinates of the whole population."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the states of a part of a population are.
+
+    Parameters
+    ----------
+    population
+        Name.
+    shape
+        Shape of the whole population.
+    window
+        Part that this pass computes.
+    membrane_base
+        First state row of ``V``.
+    current_base
+        First state row of ``I``, for a CuBa-LIF, else -1.
+    group_rows
+        State rows from channel group to channel group (maps).
+    tiles_x
+        3x3 tiles per line (maps).
+    rows
+        State rows that are reserved, for each of ``V`` and ``I``.
+    spike_base, spike_rows
+        Spike rows, all slots of the ring.
+    slots
+        Slots of the ring.
+    """
+
+    population: str
+    shape: tuple[int, ...]
+    window: Window
+    membrane_base: int
+    current_base: int
+    group_rows: int
+    tiles_x: int
+    rows: int
+    spike_base: int
+    spike_rows: int
+    slots: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One run of the accelerator over all steps.
+
+    Parameters
+    ----------
+    spec
+        Configuration.
+    instructions
+        In the order of the program; index ``i`` owns the counters ``COUNTER_WORDS * i`` on.
+    program
+        ``uint32[instructions * spec.instruction_words]``.
+    weights
+        Image of the weight memory, ``int8[rows, 9, total_lanes]``, from row 0.
+    external
+        Image of the external memory, ``uint32[words]``.
+    sources
+        What the host streams in each step, in this order, each ended by an end of step.
+    emissions
+        Populations in the output stream by their number. (A read-out never spikes and is never sent.)
+    placements
+        Of the populations of this pass.
+    usage
+        Memory -> (used, available).
+    """
+
+    spec: MegaSpec
+    instructions: tuple[Instruction, ...]
+    program: np.ndarray
+    weights: np.ndarray
+    external: np.ndarray
+    sources: tuple[StreamSource, ...]
+    emissions: dict[int, Emission]
+    placements: tuple[Placement, ...]
+    usage: dict[str, tuple[int, int]]
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Names of the populations that this pass computes, or computes parts of."""
+        return tuple(place.population for place in self.placements)
+
+    @property
+    def counters(self) -> dict[int, tuple[str, str]]:
+        """Instruction index -> (population, synapse; empty if it is none)."""
+        return {i: (ins.population, ins.synapse) for i, ins in enumerate(self.instructions)
+                if ins.population}
+
+    def to_dict(self) -> dict:
+        """Return a summary of plain values."""
+        rows = [{"population": p.population, "shape": list(p.shape), "channels": [p.window.c0, p.window.c1],
+                 "lines": [p.window.y0, p.window.y1], "columns": [p.window.x0, p.window.x1],
+                 "state_rows": p.rows * (2 if p.current_base >= 0 else 1), "spike_rows": p.spike_rows,
+                 "slots": p.slots,
+                 "utilisation": round(int(np.prod(p.window.size))
+                                      / (p.rows * BANKS * self.spec.total_lanes), 4)}
+                for p in self.placements]
+        memory = {name: {"used": used, "available": available}
+                  for name, (used, available) in self.usage.items()}
+        return {"populations": rows, "memory": memory, "instructions": len(self.instructions),
+                "program": [ins.label for ins in self.instructions],
+                "sources": [{"name": s.name, "delay": s.delay, "channels": list(s.channels)}
+                            for s in self.sources],
+                "emissions": {str(n): e.name for n, e in self.emissions.items()}}
+
+    def lower_bound(self, counters: np.ndarray) -> int:
+        """Return the fewest cycles for the work that was counted.
+
+        Parameters
+        ----------
+        counters
+            ``int[instructions, len(COUNTERS)]``.
+
+        An operation per event and sub-window and group, and ``sweep_cycles`` per swept row.
+        """
+        events, rows = (np.asarray(counters)[:, COUNTERS.index(n)] for n in ("events", "rows"))
+        total = 0
+        for i, ins in enumerate(self.instructions):
+            if ins.op is Op.INTEGRATE:
+                total += int(events[i]) * ins.fields["ops"]
+            elif ins.op is Op.SWEEP:
+                total += int(rows[i]) * self.spec.sweep_cycles
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A network on a configuration.
+
+    Parameters
+    ----------
+    spec
+        Configuration.
+    config
+        Its name; may be empty.
+    network
+        Digest of the network.
+    strategy
+        How the work was split: "resident", "passes", or words like "channels", "tiles", "external".
+    passes
+        In the order in which they run; the events of emitted populations of one are streams of later ones.
+    observed
+        Names of the populations whose events leave.
+    """
+
+    spec: MegaSpec
+    config: str
+    network: str
+    strategy: str
+    passes: tuple[Pass, ...]
+    observed: tuple[str, ...]
+
+    def to_dict(self) -> dict:
+        """Return a summary of plain values, for reports."""
+        return {"config": self.config, "spec": self.spec.to_dict(), "network": self.network,
+                "strategy": self.strategy, "observed": list(self.observed),
+                "passes": [p.to_dict() for p in self.passes]}
+
+    def totals(self, counters: list[np.ndarray]) -> dict[str, dict[str, int]]:
+        """Return the counters per population, summed over instructions and passes.
+
+        Parameters
+        ----------
+        counters
+            For each pass ``int[instructions, len(COUNTERS)]``.
+
+        ``events`` are events after pooling, once per arriving edge (as the golden model counts them).
+        """
+        result: dict[str, dict[str, int]] = {}
+        for part, values in zip(self.passes, counters, strict=True):
+            for ins, row in zip(part.instructions, np.asarray(values), strict=True):
+                if not ins.population:
+                    continue
+                total = result.setdefault(ins.population, dict.fromkeys(COUNTERS, 0))
+                for name, value in zip(COUNTERS, row, strict=True):
+                    wanted = {"events": ins.counts_events, "sops": ins.op is Op.INTEGRATE,
+                              "spikes": ins.op is Op.SWEEP, "rows": ins.op is Op.SWEEP}
+                    total[name] += int(value) if wanted.get(name, True) else 0
+        return result
+
+
+def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
+    """Return the input words of a pass, ``uint32[n]``.
+
+    Parameters
+    ----------
+    part
+        The pass.
+    events
+        Events of every source, by name, all over the same number of steps.
+    """
+    missing = sorted({source.name for source in part.sources} - set(events))
+    if missing:
+        raise ValueError(f"Events must hold the sources of the pass; {missing[0]!r} is missing")
+    steps = {events[source.name].steps for source in part.sources}
+    if len(steps) > 1:
+        raise ValueError(f"Events must have the same number of steps, not {sorted(steps)}")
+    words, step, order = [], [], []
+    for number, source in enumerate(part.sources):
+        mine = pack_words(_transform(events[source.name], source))
+        end = (mine >> 31).astype(np.int64)
+        words.append(mine)
+        step.append(np.cumsum(end) - end)
+        order.append(np.full(len(mine), number))
+    if not words:
+        return np.zeros(0, np.uint32)
+    sort = np.lexsort((np.concatenate(order), np.concatenate(step)))  # stable
+    return np.concatenate(words)[sort]
+
+
+def _transform(events, source):
+    """Return the events as the source sends them: later, and of some channels only."""
+    t, index, shape = events.t + source.delay, events.index, events.shape
+    keep = t < events.steps
+    if source.channels:
+        first, last = source.channels
+        inner = int(np.prod(shape[1:]))
+        keep &= (index >= first * inner) & (index < last * inner)
+        index, shape = index - first * inner, (last - first, *shape[1:])
+    return Events(shape, events.steps, t[keep], index[keep])
+
+
+def read_stream(part: Pass, words: np.ndarray, steps: int) -> dict[str, Events]:
+    """Return the events of each emitted population from the output words of a pass."""
+    found = unpack_words(words, {n: e.shape for n, e in part.emissions.items()}, steps)
+    return {part.emissions[number].name: events for number, events in found.items()}
+
+
+def merge_events(parts: list[Events]) -> Events:
+    """Return the union of recordings of parts of one population."""
+    first = parts[0]
+    t = np.concatenate([p.t for p in parts])
+    sort = np.argsort(t, kind="stable")
+    return Events(first.shape, first.steps, t[sort], np.concatenate([p.index for p in parts])[sort])
+
+
+def gather_potentials(part: Pass, state_rows: np.ndarray, *, currents: bool = False) -> dict[str, np.ndarray]:
+    """Return the potentials of each population of a pass, ``int64`` of its shape.
+
+    Only the window of the pass (`Placement.window`) is filled; the rest is 0.
+
+    Parameters
+    ----------
+    state_rows
+        The state memory, ``int[rows, 9, total_lanes]``.
+    currents
+        Return ``I`` instead, of the populations that have one.
+    """
+    result = {}
+    for place in part.placements:
+        base = place.current_base if currents else place.membrane_base
+        if base < 0:
+            continue
+        window = place.window
+        channels, height, width = window.size
+        if len(place.shape) == 1:
+            values = np.asarray(state_rows[base:base + place.rows]).reshape(-1)[:channels]
+        else:
+            c, y, x = np.ogrid[:channels, :height, :width]
+            total = part.spec.total_lanes
+            row = base + c // total * place.group_rows + y // 3 * place.tiles_x + x // 3
+            values = np.asarray(state_rows)[row, y % 3 * 3 + x % 3, c % total]
+        whole = result.setdefault(place.population, np.zeros(place.shape, np.int64))
+        whole[window.slices(place.shape)] = values
+    return result
