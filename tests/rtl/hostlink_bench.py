@@ -37,29 +37,39 @@ class Device:
 
     async def _bus(self, ctx):
         bus = self.dut.bus
+        ctx.set(bus.dat_r, 0xBAD0BAD0)
         while True:
-            ack = (ctx.get(bus.cyc & bus.stb) and ctx.get(bus.adr) < 0x8000
-                   and self._rng.random() >= self.bus_pause)
-            address = ctx.get(bus.adr)
-            ctx.set(bus.ack, ack)
-            ctx.set(bus.dat_r, self.memory.get(address, 0) if ack else 0xBAD0BAD0)
-            if ack and ctx.get(bus.we):
-                self.writes.append((address, ctx.get(bus.dat_w)))
-                self.memory[address] = ctx.get(bus.dat_w)
-            await ctx.tick()
+            if ctx.get(bus.cyc & bus.stb) and ctx.get(bus.adr) < 0x8000 and self._happens(self.bus_pause):
+                address = ctx.get(bus.adr)
+                ctx.set(bus.ack, 1)
+                ctx.set(bus.dat_r, self.memory.get(address, 0))
+                if ctx.get(bus.we):
+                    self.writes.append((address, ctx.get(bus.dat_w)))
+                    self.memory[address] = ctx.get(bus.dat_w)
+                await ctx.tick()
+                ctx.set(bus.ack, 0)
+                ctx.set(bus.dat_r, 0xBAD0BAD0)
+            else:
+                await ctx.tick()
+
+    def _happens(self, pause):
+        return pause == 0.0 or self._rng.random() >= pause
 
     async def _accelerator(self, ctx):
         i, o = self.dut.o_events, self.dut.i_events
         offering = False
         while True:
-            offering = bool(self.outputs) and (offering or self._rng.random() >= self.give_pause)
-            ctx.set(o.valid, offering)
-            ctx.set(o.payload, self.outputs[0] if offering else 0xDEAD)
-            ctx.set(i.ready, self._rng.random() >= self.take_pause)
+            if self.outputs and not offering and self._happens(self.give_pause):
+                offering = True
+                ctx.set(o.valid, 1)
+                ctx.set(o.payload, self.outputs[0])
+            ctx.set(i.ready, self._happens(self.take_pause))
             _, _, taken, word, given = await ctx.tick().sample(i.valid & i.ready, i.payload, o.valid & o.ready)
             if given:
                 self.outputs.popleft()
                 offering = False
+                ctx.set(o.valid, 0)
+                ctx.set(o.payload, 0xDEAD)
             if taken:
                 self.taken.append(word)
                 self.outputs.append((word + 1) & 0xFFFFFFFF)
