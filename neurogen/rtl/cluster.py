@@ -1,0 +1,302 @@
+"""One cluster: nine state banks, nine weight memories, and the lanes between them."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from neurogen.rtl.lif import LifDatapath
+from neurogen.rtl.memory import Ram
+from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec
+
+
+__all__ = ["Cluster", "Forward", "add_layout", "lif_layout", "read_layout"]
+
+
+class Forward(enum.Enum, shape=2):
+    """Where the adder of a bank finds the old value of its states."""
+
+    MEMORY = 0   # read in the cycle before
+    ADDED = 1    # sum of the operation just before
+    WRITTEN = 2  # sum of the operation before that one: written while this one was read
+    SWEPT = 3    # result of the LIF data paths; nothing is added
+
+
+def read_layout(spec: MegaSpec) -> data.StructLayout:
+    """Return the layout of the second stage of an operation: weights arrive, states are read."""
+    return data.StructLayout({
+        "weights": 1,        # add the weights that were read in the cycle before; else add zero
+        "turn_y": range(3),  # tap row i goes to bank row (i + turn_y) % 3
+        "turn_x": range(3),
+        "fraction": 2,       # index into the configuration's fraction_bits
+        "states": 1,         # read the states
+        "rows": data.ArrayLayout(spec.state_address_bits, BANKS),
+    })
+
+
+def add_layout(spec: MegaSpec) -> data.StructLayout:
+    """Return the layout of the third stage: add; the sum is written in the cycle after."""
+    return data.StructLayout({
+        "write": data.ArrayLayout(1, BANKS),
+        "forward": data.ArrayLayout(Forward, BANKS),
+        "rows": data.ArrayLayout(spec.state_address_bits, BANKS),
+    })
+
+
+def lif_layout(spec: MegaSpec) -> data.StructLayout:
+    """Return the layout of the controls of the LIF data paths."""
+    fields = {
+        "load": 1,      # take the row that was read in the cycle before
+        "shift": 1,     # pass a chunk of the row to the data paths
+        "chunk": range(spec.sweep_cycles),  # its number
+        "collect": 1,   # take the chunk that leaves the data paths
+        "first": 1,     # with collect: it is the first of its row
+        "parameters": data.ArrayLayout(1, spec.parameter_rows),  # take a parameter row
+        "reset": 2, "leaky": 1, "fire": 1,
+        "lo": signed(spec.state_bits), "hi": signed(spec.state_bits),
+    }
+    if spec.cuba:
+        fields |= {"synapse": 1, "membrane": 1}
+    return data.StructLayout(fields)
+
+
+class Cluster(wiring.Component):
+    """Nine banks of states, nine tap memories and ``9 * lanes`` adders: one operation a cycle.
+
+    An operation takes four cycles: the weights are read (``weight_en``); they are turned to their
+    banks while the states are read (``read``); the sum is formed, with states forwarded where a
+    write is under way (``add``); the sum is written. Sequencing, hazards and the pipeline
+    registers of the controls belong to `neurogen.rtl.mega.Mega`, once for all clusters, which work in lock step.
+
+    A row passes through the LIF data paths in ``sweep_cycles`` chunks: it is read, loaded
+    (``lif.load``), shifted through (``lif.shift``), collected `LifDatapath.LATENCY` cycles later
+    (``lif.collect``), and written through the adders with ``Forward.SWEPT``.
+
+    Memories are undefined at power-on; a reset does not clear them.
+
+    Parameters
+    ----------
+    spec
+        Parameters of the accelerator.
+
+    Members
+    -------
+    weight_en, weight_row : ``In``
+        Read the row of all taps.
+    read : ``In(read_layout(spec))``
+        One cycle after ``weight_en``.
+    add : ``In(add_layout(spec))``
+        One cycle after ``read``.
+    lif : ``In(lif_layout(spec))``
+        Controls of the sweep.
+    w_tap, w_row, w_data : ``In``
+        Write ``w_data`` to the taps with a bit in ``w_tap``.
+    spikes : ``Out(9 * lanes)``
+        Spikes of the row that was collected last, bank-major; valid after its last chunk.
+    nonzero : ``Out(1)``
+        Whether any state of the row that was collected last is not zero.
+    r_index, r_data : ``In``, ``Out``
+        State of neuron ``r_index = bank * lanes + lane`` of the row that was loaded last.
+    """
+
+    def __init__(self, spec: MegaSpec):
+        if not isinstance(spec, MegaSpec):
+            raise TypeError(f"Cluster parameters must be a MegaSpec, not {spec!r}")
+        self._spec = spec
+        super().__init__({
+            "weight_en": In(1),
+            "weight_row": In(spec.weight_address_bits),
+            "read": In(read_layout(spec)),
+            "add": In(add_layout(spec)),
+            "lif": In(lif_layout(spec)),
+            "w_tap": In(BANKS),
+            "w_row": In(spec.weight_address_bits),
+            "w_data": In(spec.lanes * spec.weight_bits),
+            "spikes": Out(BANKS * spec.lanes),
+            "nonzero": Out(1),
+            "r_index": In(range(BANKS * spec.lanes)),
+            "r_data": Out(signed(spec.state_bits)),
+        })
+
+    @property
+    def spec(self) -> MegaSpec:
+        """Parameters of the accelerator."""
+        return self._spec
+
+    def elaborate(self, platform):
+        spec = self._spec
+        m = Module()
+        taps = self._weights(m)
+        addends = self._turn(m, taps)
+        swept = data.ArrayLayout(data.ArrayLayout(signed(spec.state_bits), spec.lanes), BANKS)
+        swept = Signal(swept)
+        states = self._banks(m, addends, swept)
+        self._sweep(m, taps, states, swept)
+        return m
+
+    def _weights(self, m):
+        """Return the outputs of the tap memories."""
+        spec = self._spec
+        taps = []
+        for tap in range(BANKS):
+            ram = Ram(spec.lanes * spec.weight_bits, spec.weight_depth, collisions=False)
+            m.submodules[f"weights{tap}"] = ram
+            m.d.comb += [
+                ram.r_port.en.eq(self.weight_en), ram.r_port.addr.eq(self.weight_row),
+                ram.w_port.en.eq(self.w_tap[tap]), ram.w_port.addr.eq(self.w_row),
+                ram.w_port.data.eq(self.w_data),
+            ]
+            taps.append(ram.r_port.data)
+        return taps
+
+    def _turn(self, m, taps):
+        """Return, for each bank, the registered word that is added to it."""
+        spec = self._spec
+
+        def turned(words, turn):
+            # Bank b takes tap (b - turn) % 3.
+            return [Mux(turn == 0, words[b], Mux(turn == 1, words[(b - 1) % 3], words[(b - 2) % 3]))
+                    for b in range(3)]
+
+        lines = []
+        for y in range(3):  # columns first: each tap row by turn_x
+            line = []
+            for x, value in enumerate(turned(taps[3 * y:3 * y + 3], self.read.turn_x)):
+                signal = Signal(len(value), name=f"turned{3 * y + x}")
+                m.d.comb += signal.eq(value)
+                line.append(signal)
+            lines.append(line)
+        shift = max(spec.fraction_bits)
+        word = data.ArrayLayout(signed(spec.weight_bits + shift), spec.lanes)
+        addends = [Signal(word, name=f"addend{bank}") for bank in range(BANKS)]
+        for x in range(3):
+            for y, value in enumerate(turned([lines[i][x] for i in range(3)], self.read.turn_y)):
+                for lane in range(spec.lanes):
+                    weight = value.word_select(lane, spec.weight_bits).as_signed()
+                    scaled = [weight << f for f in spec.fraction_bits]
+                    chosen = scaled[0]
+                    for index in range(1, len(scaled)):
+                        chosen = Mux(self.read.fraction == index, scaled[index], chosen)
+                    m.d.sync += addends[3 * y + x][lane].eq(Mux(self.read.weights, chosen, 0))
+        return addends
+
+    def _banks(self, m, addends, swept):
+        """Return the words that the state banks read."""
+        spec = self._spec
+        word = data.ArrayLayout(signed(spec.state_bits), spec.lanes)
+        states = []
+        for bank in range(BANKS):
+            ram = Ram(spec.lanes * spec.state_bits, spec.state_depth, collisions=False)
+            m.submodules[f"states{bank}"] = ram
+            added = Signal(word, name=f"added{bank}")
+            written = Signal(word, name=f"written{bank}")
+            old = data.View(word, ram.r_port.data)
+            forward = self.add.forward[bank]
+            for lane in range(spec.lanes):
+                value = Mux(forward.as_value()[1],
+                            Mux(forward.as_value()[0], swept[bank][lane], written[lane]),
+                            Mux(forward.as_value()[0], added[lane], old[lane]))
+                # Two's complement, modulo 2**state_bits: the network's proof says it never wraps.
+                m.d.sync += added[lane].eq(value + addends[bank][lane])
+            writing = Signal(name=f"writing{bank}")
+            row = Signal(spec.state_address_bits, name=f"row{bank}")
+            m.d.sync += [
+                writing.eq(self.add.write[bank]), row.eq(self.add.rows[bank]), written.eq(added),
+            ]
+            m.d.comb += [
+                ram.r_port.en.eq(self.read.states), ram.r_port.addr.eq(self.read.rows[bank]),
+                ram.w_port.en.eq(writing), ram.w_port.addr.eq(row), ram.w_port.data.eq(added),
+            ]
+            states.append(old)
+        return states
+
+    def _sweep(self, m, taps, states, swept):
+        """Pass rows through the LIF data paths, a chunk at a time, in lane-major order."""
+        spec, lif = self._spec, self.lif
+        bits = spec.state_bits
+        total = BANKS * spec.lanes
+        chunk = total // spec.sweep_cycles
+
+        def shifted(register, incoming):
+            """Return the register after the chunk ``incoming`` has entered at its top."""
+            return Cat(register[len(incoming):], incoming)
+
+        # Lane-major: neuron i of a row is lane i // 9 of bank i % 9.
+        row = Signal(total * bits)
+        result = Signal(total * bits)
+        fired = Signal(total)
+        m.submodules.lif = path = LifDatapath(chunk, bits)
+        with m.If(lif.load):
+            m.d.sync += row.eq(Cat(states[i % BANKS][i // BANKS] for i in range(total)))
+        with m.Elif(lif.shift):
+            m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < total else row)
+        with m.If(lif.collect):
+            m.d.sync += [
+                result.eq(shifted(result, path.v_next.as_value())),
+                fired.eq(shifted(fired, path.spike)),
+                self.nonzero.eq(path.v_next.as_value().any() | (self.nonzero & ~lif.first)),
+            ]
+        for i in range(total):
+            m.d.comb += [
+                swept[i % BANKS][i // BANKS].eq(result[i * bits:(i + 1) * bits].as_signed()),
+                self.spikes[i % BANKS * spec.lanes + i // BANKS].eq(fired[i]),
+            ]
+        order = [(i % spec.lanes) * BANKS + i // spec.lanes for i in range(total)]
+        m.d.comb += self.r_data.eq(
+            Cat(row[i * bits:(i + 1) * bits] for i in order).word_select(self.r_index, bits))
+
+        parameters = self._parameters(m, taps)
+        for i in range(chunk):
+            if chunk >= BANKS:  # whole lanes in a chunk
+                lanes = chunk // BANKS
+                chosen = {name: values.word_select(lif.chunk, lanes * bits)
+                          .word_select(i // BANKS, bits) for name, values in parameters.items()}
+            else:  # several chunks in a lane
+                lane = Signal(range(spec.lanes), name=f"lane{i}")
+                m.d.comb += lane.eq(_divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
+                chosen = {name: values.word_select(lane, bits) for name, values in parameters.items()}
+            leak = chosen["leak"]
+            if spec.cuba:
+                leak = Mux(lif.synapse, chosen["synapse_leak"], leak)
+            m.d.comb += [
+                path.v[i].eq(row[i * bits:(i + 1) * bits]),
+                path.addend[i].eq(chosen["bias"]),
+                path.threshold[i].eq(chosen["threshold"]),
+                path.leak[i].eq(leak),
+                path.reset_value[i].eq(chosen["reset_value"]),
+            ]
+        m.d.comb += [path.reset.eq(lif.reset), path.leaky.eq(lif.leaky), path.fire.eq(lif.fire),
+                     path.lo.eq(lif.lo), path.hi.eq(lif.hi)]
+        if spec.cuba:
+            # The integrated current of the first pass is the input of the second.
+            current = Signal(total * bits)
+            with m.If(lif.collect & lif.synapse):
+                m.d.sync += current.eq(shifted(current, path.integrated.as_value()))
+            with m.Elif(lif.shift & lif.membrane):
+                m.d.sync += current.eq(shifted(current, current[:chunk * bits]))
+            with m.If(lif.membrane):
+                m.d.comb += [path.addend[i].eq(current[i * bits:(i + 1) * bits])
+                             for i in range(chunk)]
+
+    def _parameters(self, m, taps):
+        """Return, by name, the parameters of all lanes as one word each."""
+        spec = self._spec
+        width = BANKS * spec.weight_bits
+        lanes = []
+        for lane in range(spec.lanes):
+            word = Cat(tap.word_select(lane, spec.weight_bits) for tap in taps)
+            held = Signal(width * spec.parameter_rows, name=f"parameters{lane}")
+            for part in range(spec.parameter_rows):
+                with m.If(self.lif.parameters[part]):
+                    m.d.sync += held[part * width:(part + 1) * width].eq(word)
+            lanes.append(held)
+        names = PARAMETERS if spec.cuba else PARAMETERS[:-1]
+        return {name: Cat(held[i * spec.state_bits:(i + 1) * spec.state_bits] for held in lanes)
+                for i, name in enumerate(names)}
+
+
+def _divide(value, divisor, count):
+    """Return ``value // divisor`` for a value below ``count``, by a table."""
+    result = Const(0)
+    for quotient in range(1, (count - 1) // divisor + 1):
+        result = Mux(value >= quotient * divisor, quotient, result)
+    return result

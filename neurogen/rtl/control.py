@@ -1,0 +1,244 @@
+"""Registers and memory windows of the accelerator on its control bus."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from neurogen.rtl.bus import WishboneSignature
+from neurogen.spec.mega import (BANKS, COUNTER_BITS, COUNTER_WORDS, Csr, MegaSpec, MemorySelect)
+
+
+__all__ = ["BUS_ADDRESS_BITS", "Control", "WeightWriter"]
+
+
+BUS_ADDRESS_BITS = 16
+_ID = 0x4E47_0001
+
+
+class WeightWriter(wiring.Component):
+    """Collects weights, one lane at a time, and writes them to a tap when it has all lanes.
+
+    Parameters
+    ----------
+    spec
+        Parameters of the accelerator.
+
+    Members
+    -------
+    place, cluster, tap, row : ``In``
+        With ``place``, the next weight is lane 0 of this tap.
+    walk : ``In(1)``
+        After a tap: the next cluster, then the next tap, then the next row; else the next row.
+    push, weight : ``In``
+        Take one weight.
+    w_tap, w_row, w_data : ``Out``
+        Write port of the clusters' tap memories, ``BANKS`` bits of ``w_tap`` per cluster. The write comes one
+        cycle after the last lane.
+    """
+
+    def __init__(self, spec: MegaSpec):
+        self._spec = spec
+        super().__init__({
+            "place": In(1), "cluster": In(4), "tap": In(4), "row": In(spec.weight_address_bits),
+            "walk": In(1), "push": In(1), "weight": In(spec.weight_bits),
+            "w_tap": Out(BANKS).array(spec.clusters),
+            "w_row": Out(spec.weight_address_bits),
+            "w_data": Out(spec.lanes * spec.weight_bits),
+        })
+
+    @property
+    def spec(self) -> MegaSpec:
+        """Parameters of the accelerator."""
+        return self._spec
+
+    def elaborate(self, platform):
+        spec = self._spec
+        m = Module()
+        lane = Signal(range(spec.lanes))
+        cluster, tap = Signal(4), Signal(4)
+        row = Signal(spec.weight_address_bits)
+        write = Signal()
+        m.d.comb += self.w_row.eq(row)
+        for c in range(spec.clusters):
+            m.d.comb += self.w_tap[c].eq(Mux(write & (cluster == c), 1 << tap, 0))
+        m.d.sync += write.eq(self.push & (lane == spec.lanes - 1))
+        with m.If(self.push):
+            m.d.sync += [lane.eq(lane + 1),
+                         self.w_data.eq(Cat(self.w_data[spec.weight_bits:], self.weight))]
+        with m.If(write):
+            with m.If(~self.walk):
+                m.d.sync += row.eq(row + 1)
+            with m.Elif(cluster != spec.clusters - 1):
+                m.d.sync += cluster.eq(cluster + 1)
+            with m.Else():
+                m.d.sync += [cluster.eq(0), tap.eq(tap + 1)]
+                with m.If(tap == BANKS - 1):
+                    m.d.sync += [tap.eq(0), row.eq(row + 1)]
+        with m.If(self.place):
+            m.d.sync += [lane.eq(0), cluster.eq(self.cluster), tap.eq(self.tap), row.eq(self.row)]
+        return m
+
+
+class Control(wiring.Component):
+    """Control bus of the accelerator: the registers of `neurogen.spec.mega.Csr`.
+
+    Accesses take two cycles, reads of STATE up to six (a row is fetched at its first lane).
+
+    Parameters
+    ----------
+    spec
+        Parameters of the accelerator.
+
+    Members
+    -------
+    bus : ``In(WishboneSignature(BUS_ADDRESS_BITS))``
+        The bus.
+    start, proceed, abort, steps : ``Out``
+        To the sequencer; ``abort`` resets everything but this component.
+    busy, step, unknown, bad_event : ``In``
+        ``bad_event`` is remembered until it is cleared.
+    program_en, program_addr, program_data : ``Out``
+        Write the program.
+    counter_en, counter_addr, counter_data : ``Out``, ``In``
+        Read a counter; data follow one cycle after.
+    place, cluster, bank, row : ``Out``
+        Position of the memory window; ``place`` when it is set.
+    weight_en, weight : ``Out``
+        Next weight at the window.
+    state_read : ``Out(1)``
+        Read the states of ``row``; load them into the clusters' registers in the next cycle.
+    state_lane : ``Out``
+        Lane of the window.
+    state_data : ``In(signed(state_bits))``
+        State of ``state_lane`` of ``bank`` of ``cluster`` in the row loaded last.
+    """
+
+    def __init__(self, spec: MegaSpec):
+        self._spec = spec
+        self._counters = spec.max_instructions * COUNTER_WORDS
+        super().__init__({
+            "bus": In(WishboneSignature(BUS_ADDRESS_BITS)),
+            "start": Out(1), "proceed": Out(1), "abort": Out(1), "steps": Out(32, init=1),
+            "busy": In(1), "step": In(32), "unknown": In(1), "bad_event": In(1),
+            "program_en": Out(1), "program_addr": Out(range(spec.program_depth)),
+            "program_data": Out(32),
+            "counter_en": Out(1), "counter_addr": Out(range(self._counters)),
+            "counter_data": In(COUNTER_BITS),
+            "place": Out(1), "cluster": Out(4), "bank": Out(4), "row": Out(20),
+            "weight_en": Out(1), "weight": Out(spec.weight_bits),
+            "state_read": Out(1), "state_lane": Out(range(spec.lanes)),
+            "state_data": In(signed(spec.state_bits)),
+        })
+
+    @property
+    def spec(self) -> MegaSpec:
+        """Parameters of the accelerator."""
+        return self._spec
+
+    def elaborate(self, platform):
+        spec, bus = self._spec, self.bus
+        m = Module()
+        select = Signal(4)
+        row, lane = Signal(20), self.state_lane
+        bad_event = Signal()
+        cycles = Signal(32)
+        with m.If(self.busy):
+            m.d.sync += cycles.eq(cycles + 1)
+        with m.If(self.bad_event):
+            m.d.sync += bad_event.eq(1)
+        m.d.comb += [
+            self.row.eq(row),
+            self.program_addr.eq(row), self.program_data.eq(bus.dat_w),
+            self.counter_addr.eq(row >> 1), self.weight.eq(bus.dat_w),
+        ]
+
+        def advance(lanes):
+            """Go to the next word of the memory."""
+            if lanes == 1:
+                m.d.sync += row.eq(row + 1)
+            else:
+                m.d.sync += lane.eq(lane + 1)
+                with m.If(lane == lanes - 1):
+                    m.d.sync += [lane.eq(0), row.eq(row + 1)]
+
+        def answer(value):
+            m.d.sync += [bus.dat_r.eq(value), bus.ack.eq(1)]
+            m.next = "Answer"
+
+        with m.FSM():
+            with m.State("Idle"):
+                with m.If(bus.cyc & bus.stb & bus.we):
+                    answer(0)
+                    with m.Switch(bus.adr):
+                        with m.Case(Csr.CONTROL):
+                            m.d.comb += [self.start.eq(bus.dat_w[0]),
+                                         self.proceed.eq(bus.dat_w[1]),
+                                         self.abort.eq(bus.dat_w[2])]
+                            with m.If(bus.dat_w[0] & ~self.busy):
+                                m.d.sync += cycles.eq(0)
+                            with m.If(bus.dat_w[3]):
+                                m.d.sync += bad_event.eq(0)
+                        with m.Case(Csr.STEPS):
+                            m.d.sync += self.steps.eq(bus.dat_w)
+                        with m.Case(Csr.MEM_ADDRESS):
+                            m.d.sync += [row.eq(bus.dat_w), self.bank.eq(bus.dat_w >> 20),
+                                         self.cluster.eq(bus.dat_w >> 24),
+                                         select.eq(bus.dat_w >> 28), lane.eq(0)]
+                            m.next = "Place"
+                        with m.Case(Csr.MEM_DATA):
+                            with m.If(select == MemorySelect.PROGRAM):
+                                m.d.comb += self.program_en.eq(~self.busy)
+                                advance(1)
+                            with m.Elif(select == MemorySelect.WEIGHT):
+                                m.d.comb += self.weight_en.eq(~self.busy)
+                                advance(spec.lanes)
+                with m.Elif(bus.cyc & bus.stb):
+                    with m.Switch(bus.adr):
+                        with m.Case(Csr.ID):
+                            answer(_ID)
+                        with m.Case(Csr.CONFIG):
+                            answer(spec.lanes | spec.clusters << 8 | spec.state_bits << 16
+                                   | spec.weight_bits << 24)
+                        with m.Case(Csr.DEPTH):
+                            answer(spec.state_depth | spec.weight_depth << 16)
+                        with m.Case(Csr.STATUS):
+                            answer(Cat(self.busy, bad_event, self.unknown))
+                        with m.Case(Csr.STEPS):
+                            answer(self.steps)
+                        with m.Case(Csr.STEP):
+                            answer(self.step)
+                        with m.Case(Csr.CYCLES):
+                            answer(cycles)
+                        with m.Case(Csr.MEM_ADDRESS):
+                            answer(row | self.bank << 20 | self.cluster << 24 | select << 28)
+                        with m.Case(Csr.MEM_DATA):
+                            with m.If(self.busy):
+                                answer(0)
+                            with m.Elif(select == MemorySelect.COUNTER):
+                                m.d.comb += self.counter_en.eq(1)
+                                m.next = "Counter"
+                            with m.Elif(select == MemorySelect.STATE):
+                                m.d.comb += self.state_read.eq(lane == 0)
+                                m.next = "Fetch"
+                            with m.Else():
+                                answer(0)
+                        with m.Default():
+                            answer(0)
+            with m.State("Place"):
+                m.d.comb += self.place.eq(1)
+                m.d.sync += bus.ack.eq(0)
+                m.next = "Idle"
+            with m.State("Counter"):
+                answer(Mux(row[0], self.counter_data >> 32, self.counter_data[:32]))
+                advance(1)
+            with m.State("Fetch"):  # the row arrives, and is loaded
+                m.next = "Load"
+            with m.State("Load"):
+                m.next = "Lane"
+            with m.State("Lane"):
+                answer(self.state_data)
+                advance(spec.lanes)
+            with m.State("Answer"):
+                m.d.sync += bus.ack.eq(0)
+                m.next = "Idle"
+        return m
