@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 
@@ -162,6 +163,17 @@ def draw_graph(nodes: Sequence[Mapping], edges: Sequence[Sequence], outputs: Seq
             f'aria-label="Graph of the network"><defs>{tips}</defs>{"".join(parts)}</svg>')
 
 
+def _density(t, n, steps, size, color):
+    """Return an image, ``float[rows, columns, 4]``, whose opacity is the number of spikes at a place."""
+    columns, rows = min(steps, 900), min(size, 128)
+    place = n.astype(np.int64) * rows // size * columns + t.astype(np.int64) * columns // steps
+    counts = np.bincount(place, minlength=rows * columns).reshape(rows, columns)
+    image = np.empty((rows, columns, 4))
+    image[..., :3] = to_rgb(color)
+    image[..., 3] = np.where(counts, 0.4 + 0.6 * counts / max(1, counts.max()), 0)  # one spike can be seen
+    return image
+
+
 def draw_raster(raster: Mapping[str, Mapping], steps: int | None = None) -> str:
     """Return a spike raster, one panel for each population, as the data URI of a PNG.
 
@@ -181,10 +193,12 @@ def draw_raster(raster: Mapping[str, Mapping], steps: int | None = None) -> str:
     figure = Figure(figsize=(11, sum(heights) + 0.5), dpi=110, layout="constrained", facecolor="none")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for k, (axis, (name, t, n, _), size) in enumerate(zip(axes, panels, sizes, strict=True)):
-        # A bar as high as its neuron's line where lines can be told apart, else a dot.
-        mark = {"marker": "|", "markersize": max(2.0, 46 * heights[k] / size)} if size <= 64 else \
-            {"marker": "s" if len(t) < 4000 else ",", "markersize": 1.6}
-        axis.plot(t, n, linestyle="none", color=_SPIKES[k % len(_SPIKES)], **mark)
+        if size <= 64:  # a bar as high as its neuron's line
+            axis.plot(t, n, linestyle="none", color=_SPIKES[k % len(_SPIKES)], marker="|",
+                      markersize=max(2.0, 46 * heights[k] / size))
+        else:  # lines could not be told apart
+            axis.imshow(_density(t, n, steps, size, _SPIKES[k % len(_SPIKES)]), aspect="auto",
+                        interpolation="nearest", extent=(-0.5, steps - 0.5, size - 0.5, -0.5))
         axis.set(xlim=(-0.5, steps - 0.5), ylim=(size - 0.5, -0.5), facecolor="none")
         axis.set_ylabel(_short(name, 14), color=_INK, rotation=0, ha="right", va="center", fontsize=9)
         axis.set_yticks([0, size - 1] if size > 1 else [0])

@@ -259,3 +259,10 @@ def test_boxes_of_a_deep_network_do_not_overlap():
 def test_raster_without_spikes():
     empty = np.zeros(0, int)
     assert draw_raster({"quiet": {"t": empty, "n": empty}}).startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize("neurons", [3, 3000])
+def test_every_spike_can_be_seen(neurons):
+    blank, one = ({"p": {"t": np.array(t, int), "n": np.array(t, int), "neurons": neurons}}
+                  for t in ([], [2]))
+    assert draw_raster(blank, steps=5000) != draw_raster(one, steps=5000)
