@@ -179,9 +179,11 @@ class Host:
         self._transport = transport
         self._timeout = timeout
         self._retries = retries
+        self._patience = timeout * retries  # seconds without an event
         self._deframer = Deframer()
         self._seq = 0
         self._replies: deque[Reply] = deque()
+        self._rejected: int | None = None  # sequence number of a request that came too early
         self._events: list[np.ndarray] = []  # received while something else was going on
         self._free = 0
         self.max_words = 0
@@ -210,6 +212,7 @@ class Host:
         while self._transport.now() < deadline and self._transport.read(self._timeout / 10):
             pass  # replies to whoever spoke before
         self._replies.clear()
+        self._rejected = None
         (reply,) = self._transact([Request(Command.HELLO, 0)])
         if reply.done >> 4 != VERSION:
             raise LinkError(f"Device must speak version {VERSION} of the protocol, not {reply.done >> 4}")
@@ -278,11 +281,11 @@ class Host:
             raise ValueError("Event words must be between 0 and 4294967295")
         data = words.astype("<u4").tobytes()
         underway: deque[int] = deque()  # words offered in each request that is not answered yet
-        sent, moved = 0, self._transport.now()
+        sent, moved, stuck = 0, self._transport.now(), False
 
         def requests():
             nonlocal sent
-            while sent < len(words):
+            while sent < len(words) and not stuck:
                 offered = min(self.max_words, len(words) - sent, self._free - sum(underway))
                 part = data[4 * sent:4 * (sent + offered)]
                 sent += offered
@@ -295,28 +298,35 @@ class Host:
                 raise LinkError(f"Device must accept {offered} event words, as it promised, not {reply.done}")
             if self._keep(reply) or offered:
                 moved = self._transport.now()
-            elif self._transport.now() - moved > self._timeout * self._retries:
-                raise LinkError(f"Accelerator stands still: it has taken no event for "
-                                f"{self._timeout * self._retries:g} s ({sent} of {len(words)} sent)")
+            else:
+                # Not raised here: the requests under way may still bring events.
+                stuck = self._transport.now() - moved > self._patience
+        if sent < len(words):
+            raise LinkError(f"Accelerator stands still: it has taken no event for {self._patience:g} s "
+                            f"({sent} of {len(words)} sent)")
 
     def receive_events(self, count: int | None = None) -> np.ndarray:
         """Return ``uint32[count]`` from the accelerator, or what is there now if ``count`` is None."""
-        moved = self._transport.now()
+        moved, stuck = self._transport.now(), False
+
+        def here():
+            return sum(map(len, self._events))
 
         def requests():
-            while count is None or sum(map(len, self._events)) < count:
+            if count is None:
                 yield Request(Command.EVENTS, 0, count=self.max_words)
-                if count is None:
-                    return
+                return
+            while here() < count and not stuck:
+                yield Request(Command.EVENTS, 0, count=self.max_words)
 
         for reply in self._transact(requests()):
             if self._keep(reply):
                 moved = self._transport.now()
-            elif count is not None and self._transport.now() - moved > self._timeout * self._retries:
-                here = sum(map(len, self._events))
-                if here < count:
-                    raise LinkError(f"Accelerator must send {count} event words, not {here} and then "
-                                    f"none for {self._timeout * self._retries:g} s")
+            else:
+                stuck = self._transport.now() - moved > self._patience
+        if count is not None and here() < count:
+            raise LinkError(f"Accelerator must send {count} event words, not {here()} and then none for "
+                            f"{self._patience:g} s")
         words = np.concatenate([np.zeros(0, np.uint32), *self._events])
         split = len(words) if count is None else count
         self._events = [words[split:]]
@@ -363,29 +373,41 @@ class Host:
         """Return the reply to the oldest of ``waiting`` and remove that."""
         attempts, deadline = 0, self._transport.now() + self._timeout
         while True:
-            again = False
+            again = []
             while self._replies:
                 reply = self._replies.popleft()
                 self.device_errors = reply.errors
                 if reply.status == Status.NACK:
-                    again = True
-                elif reply.seq == waiting[0].seq and reply.status == Status.ORDER:
+                    # One frame for one that was lost: more would fill a bad line with repetitions.
+                    again = [waiting[0]]
+                elif reply.seq != waiting[0].seq:
+                    if reply.status == Status.ORDER:
+                        self._rejected = reply.seq  # what came before it was lost
+                elif reply.status == Status.ORDER:
                     raise LinkError("Device has lost the session (was it reset?): connect again")
-                elif reply.seq == waiting[0].seq:
+                else:
                     waiting.popleft()
+                    if waiting and waiting[0].seq == self._rejected:
+                        self._repeat([waiting[0]])
+                    self._rejected = None
                     return reply
             left = deadline - self._transport.now()
-            if again or left <= 0:
-                if attempts == self._retries:
-                    raise LinkError(f"Device did not answer a {waiting[0].command.name} request that was "
-                                    f"sent {attempts + 1} times ({self.host_errors} damaged replies)")
+            if left <= 0:
+                again = list(waiting)
+            if again and attempts == self._retries:
+                raise LinkError(f"Device did not answer a {waiting[0].command.name} request that was sent "
+                                f"{attempts + 1} times ({self.host_errors} damaged replies)")
+            if again:
                 attempts += 1
-                self.resent += len(waiting)
                 deadline = self._transport.now() + self._timeout
-                for request in waiting:
-                    self._send(request)
+                self._repeat(again)
             else:
                 self._receive(left)
+
+    def _repeat(self, requests: list[Request]) -> None:
+        self.resent += len(requests)
+        for request in requests:
+            self._send(request)
 
     def _receive(self, timeout: float) -> None:
         for body in self._deframer.feed(self._transport.read(timeout)):

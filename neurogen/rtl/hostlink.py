@@ -121,8 +121,8 @@ def _crc_step(crc: Value, byte: Value) -> Value:
 class FrameReceiver(wiring.Component):
     """Undo the framing, check the CRC, keep whole frames; drop and count everything else.
 
-    Two slots: one frame waits to be executed while the next comes in. A frame that is complete while
-    another one waits is dropped.
+    Two slots: one frame is executed while the next comes in, and waits there if need be. What comes while
+    both are full is dropped; an honest host has no more than `WINDOW` requests under way.
 
     Members
     -------
@@ -157,6 +157,7 @@ class FrameReceiver(wiring.Component):
         crc     = Signal(16, init=CRC_START)
         escaped = Signal()
         spoilt  = Signal()
+        held    = Signal()  # the slot that receives holds a whole frame
 
         received = self.i.payload
         byte = Mux(escaped, received ^ ESCAPE_XOR, received)
@@ -169,16 +170,23 @@ class FrameReceiver(wiring.Component):
         ]
         with m.If(self.release):
             m.d.sync += self.pending.eq(0)
+        with m.If(held & ~self.pending):
+            m.d.sync += [self.pending.eq(1), self.length.eq(size - 2), slot.eq(~slot), held.eq(0), size.eq(0)]
         with m.If(self.damaged):
             m.d.sync += spoilt.eq(1)
         with m.If(self.i.valid):
             m.d.sync += escaped.eq(received == ESCAPE)
             with m.If(received == END):
-                m.d.sync += [size.eq(0), crc.eq(CRC_START), spoilt.eq(0)]
-                with m.If((crc == 0) & ~spoilt & ~self.pending & (size >= HEADER_BYTES + 2)):
-                    m.d.sync += [self.pending.eq(1), self.length.eq(size - 2), slot.eq(~slot)]
+                m.d.sync += [crc.eq(CRC_START), spoilt.eq(0)]
+                with m.If(held):
+                    m.d.comb += self.dropped.eq(spoilt)
+                with m.Elif((crc == 0) & ~spoilt & (size >= HEADER_BYTES + 2)):
+                    m.d.sync += held.eq(1)
                 with m.Else():
-                    m.d.comb += self.dropped.eq(size != 0)
+                    m.d.comb += self.dropped.eq((size != 0) | spoilt)
+                    m.d.sync += size.eq(0)
+            with m.Elif(held):
+                m.d.sync += spoilt.eq(1)  # nowhere to put it
             with m.Elif(received != ESCAPE):
                 m.d.comb += w_port.en.eq(1)
                 m.d.sync += crc.eq(_crc_step(crc, byte))

@@ -26,10 +26,10 @@ EVENTS  Offers event words (mode: 4 bytes) to the accelerator and takes up to ``
 
 **Exactly once.** The device executes a request only if its sequence number is the expected one. It keeps
 the replies to the last two requests: if it sees one of those again, it repeats the reply and does nothing
-else. So the host may have `WINDOW` requests under way, and sends all of them again after a ``NACK`` (the
-device dropped a damaged frame) or a time-out. ``ORDER``: neither expected nor among the last two, or no
-session; nothing was done. ``BAD``: unknown command or half an element; ``BUS``: no acknowledge in time; in
-both, the elements before the fault were executed.
+else. So the host may have `WINDOW` requests under way, and send them again after a ``NACK`` (the device
+dropped a damaged frame) or a time-out, as often as it likes. ``ORDER``: neither expected nor among the
+last two, or no session; nothing was done. ``BAD``: unknown command or half an element; ``BUS``: no
+acknowledge in time; in both, the elements before the fault were executed.
 
 **Nothing is lost.** A host that has two EVENTS requests under way offers no more words than the device has
 reported free, minus those under way; then every word is accepted and they stay in order.

@@ -64,7 +64,8 @@ class Device:
                 ctx.set(o.valid, 1)
                 ctx.set(o.payload, self.outputs[0])
             ctx.set(i.ready, self._happens(self.take_pause))
-            _, _, taken, word, given = await ctx.tick().sample(i.valid & i.ready, i.payload, o.valid & o.ready)
+            _, _, taken, word, given = await ctx.tick().sample(
+                i.valid & i.ready, i.payload, o.valid & o.ready)
             if given:
                 self.outputs.popleft()
                 offering = False

@@ -297,8 +297,8 @@ def test_each_component_becomes_verilog(component):
     (lambda: HostLinkSpec(divisor=4, in_words=0), ValueError,
      "Input queue depth must be between 1 and 32768 words, not 0"),
     (lambda: HostLinkSpec.for_clock(12_000_000, 921_600 * 3), ValueError,
-     r"Baud rate must be within 2 % of the clock divided by a whole number of at least 4 "
-     r"\(12000000 Hz / 4 = 3000000 bit/s\), not 2764800"),
+     (r"Baud rate must be within 2 % of the clock divided by a whole number of at least 4 "
+      r"\(12000000 Hz / 4 = 3000000 bit/s\), not 2764800")),
     (lambda: HostLink(8), TypeError, "Host link parameters must be a HostLinkSpec, not 8"),
     (lambda: UartTx(0), ValueError, "UART divisor must be between 1 and 65535 cycles, not 0"),
 ])
