@@ -267,26 +267,35 @@ class Plan:
                 "passes": [p.to_dict() for p in self.passes]}
 
     def totals(self, counters: list[np.ndarray]) -> dict[str, dict[str, int]]:
-        """Return the counters per population, summed over instructions and passes.
+        """Return the counters per population and per synapse, summed over instructions and passes.
 
         Parameters
         ----------
         counters
             For each pass ``int[instructions, len(COUNTERS)]``.
 
-        ``events`` are events after pooling, once per arriving edge (as the golden model counts them).
+        ``events`` and ``sops`` of a synapse are ``events_in`` and ``sops`` of the golden model, whatever
+        the split; those of a population are of all its synapses. ``spikes`` are of populations.
         """
         result: dict[str, dict[str, int]] = {}
+        owner: dict[str, str] = {}
         for part, values in zip(self.passes, counters, strict=True):
             for ins, row in zip(part.instructions, np.asarray(values), strict=True):
                 if not ins.population:
                     continue
-                total = result.setdefault(ins.population, dict.fromkeys(COUNTERS, 0))
-                for name, value in zip(COUNTERS, row, strict=True):
-                    wanted = {"events": ins.counts_events, "sops": ins.op is Op.INTEGRATE,
-                              "spikes": ins.op is Op.SWEEP, "rows": ins.op is Op.SWEEP}
-                    total[name] += int(value) if wanted.get(name, True) else 0
+                # A synapse that feeds several populations receives its events once.
+                mine = owner.setdefault(ins.synapse, ins.population) == ins.population
+                for node, once in ((ins.population, True), (ins.synapse, mine)):
+                    if node:
+                        _count(result.setdefault(node, dict.fromkeys(COUNTERS, 0)), ins, row, once)
         return result
+
+
+def _count(total, ins, row, once):
+    for name, value in zip(COUNTERS, row, strict=True):
+        counted = {"events": ins.counts_events and once, "sops": ins.op is Op.INTEGRATE,
+                   "spikes": ins.op is Op.SWEEP, "rows": ins.op is Op.SWEEP}
+        total[name] += int(value) if counted.get(name, True) else 0
 
 
 def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
