@@ -40,11 +40,11 @@ class Lif:
 
     With ``synapse_decay`` the neuron is a CuBa-LIF: a synaptic current ``I`` takes the input.
 
-    ==========  ==================================================================================
+    =========== ==================================================================================
     integrate   ``I <- I + 2**f * S + b``, then ``V <- V + I``
-    fire, reset, decay, clip of ``V``                      as above
+    ``V``       fire, reset, decay and clip as above
     decay, clip ``I <- clip(trunc(I * a_s / 4096), i_lo, i_hi)``
-    ==========  ==================================================================================
+    =========== ==================================================================================
 
     (Decaying at the end of step ``t`` is decaying at the start of step ``t + 1``.) With
     ``multi_spike``, fire and subtract repeat while ``V >= theta``; the neuron then emits several

@@ -31,7 +31,7 @@ LAYERS = {
     "fpga":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "amaranth_boards",
                                     "yaml", "serial"},
     "asic":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "yaml"},
-    "train":             LIBRARY | {"neurogen.flow", "numpy", "torch", "sklearn"},
+    "train":             LIBRARY | {"neurogen.flow", "numpy", "torch", "sklearn", "rich", "typer"},
     "benchmarks":        LIBRARY | HARDWARE | {"neurogen.flow", "numpy", "rich"},
 }
 # What a function may import in addition, when it is called: backends, and tools of an extra.
