@@ -90,8 +90,8 @@ class AxiLiteToWishbone(wiring.Component):
     """AXI4-Lite subordinate that drives a Wishbone bus.
 
     Address and data of a write may come in any order. Reads and writes that wait at the same time take
-    turns. A transfer takes 3 cycles and the bus's wait states; all ``ready`` and ``valid`` outputs come
-    from registers, but ``bready`` and ``rready`` never from inputs of this component.
+    turns. An answer is valid 3 cycles after its request was accepted, plus the bus's wait states; one
+    transfer takes 4 cycles. All outputs towards AXI come from registers. A reset abandons all transfers.
 
     Byte lanes do not exist on this bus: a write with all strobes low does nothing and succeeds; one with
     some strobes low does nothing and answers `Response.SLVERR`. The low bits of an address, inside a word,
