@@ -44,7 +44,8 @@ from neurogen.spec.checks import check_int
 
 
 __all__ = ["CRC_START", "END", "ESCAPE", "ESCAPE_XOR", "HEADER_BYTES", "SEQUENCES", "VERSION", "WINDOW",
-           "Command", "Deframer", "HostLinkSpec", "Reply", "Request", "Status", "crc16", "frame"]
+           "Command", "Deframer", "HostLinkSpec", "Reply", "Request", "Status", "crc16", "frame",
+           "max_words"]
 
 
 END = 0x7E
@@ -135,7 +136,25 @@ def max_words(slot_log2: int) -> int:
 
 @dataclass(frozen=True)
 class Request:
-    """What the host sends."""
+    """What the host sends.
+
+    Parameters
+    ----------
+    command
+        What to do.
+    seq
+        Sequence number, 0 to 15.
+    size_log2
+        Log2 of the bytes of an element, 0 to 2.
+    increment
+        Whether the address counts up.
+    address
+        Word address of the first element, 0 to 65535.
+    count
+        Elements to read, or most event words to take, 0 to 255.
+    data
+        The elements, low byte first.
+    """
 
     command: Command
     seq: int
@@ -160,7 +179,23 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the device sends back."""
+    """What the device sends back.
+
+    Parameters
+    ----------
+    status
+        How the request ended.
+    seq
+        Sequence number of the request; after a ``NACK``, the expected one.
+    errors
+        Frames that the device dropped, modulo 256.
+    done
+        Elements written or read, or event words accepted, modulo 256.
+    free
+        Free words of the event input queue.
+    data
+        The elements or event words, low byte first.
+    """
 
     status: Status
     seq: int
