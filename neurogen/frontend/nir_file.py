@@ -18,7 +18,7 @@ from neurogen.frontend.graph import NirError
 __all__ = ["NODE_TYPES", "NirError", "NirGraph", "NirNode", "read_nir"]
 
 MAX_BYTES = 1 << 28  # of all parameters together, as float64
-MAX_NODES = 4096
+MAX_NODES = 1024
 MAX_EDGES = 65536
 MAX_DEPTH = 8
 

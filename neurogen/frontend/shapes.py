@@ -50,8 +50,8 @@ def infer_shapes(graph: NirGraph) -> dict[str, Shape]:
     for name in graph.nodes:  # every edge, not only the one that told the shape
         for source in sources[name]:
             if _output_shape(graph, name, shapes[source]) != shapes[name]:
-                raise graph.error(name, f"must have the shape {shapes[name]} of its parameters and edges, not "
-                                        f"what shape {shapes[source]} of {source!r} gives")
+                raise graph.error(name, f"must have one shape, {shapes[name]}, not another for shape "
+                                        f"{shapes[source]} of {source!r}")
     return shapes
 
 
@@ -123,9 +123,9 @@ def _squeeze(shape):
 
 
 def _check_output(graph, name, shape):
-    stored = graph.nodes[name].params.get("shape")
-    if stored is not None and stored.size and _squeeze(stored.ravel().tolist()) != _squeeze(shape):
-        raise graph.error(name, f"shape {tuple(stored.ravel().tolist())} must be that of what arrives, {shape}")
+    stored = tuple(graph.nodes[name].params.get("shape", np.zeros(0)).ravel().tolist())
+    if stored and _squeeze(stored) != _squeeze(shape):
+        raise graph.error(name, f"shape {stored} must be that of what arrives, {shape}")
 
 
 def _dense_shape(graph, name, shape):
