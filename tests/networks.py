@@ -145,7 +145,7 @@ class _Builder:
 
     def weight(self, *shape):
         limit = 1 << (self.weight_bits - 1)
-        spread = self.rng.normal(0.15, 0.4, shape) * limit
+        spread = self.rng.normal(0.2, 0.4, shape) * limit
         return np.clip(np.rint(spread), -limit, limit - 1).astype(np.int64)
 
     def bias(self, size):
@@ -193,7 +193,7 @@ class _Builder:
         populations = [name for name, node in self.nodes.items() if node is None]
         draft = {}
         for name in populations:
-            spikes = self.upto(3, 2) if self.perhaps("multi_spike", 0.3) and "subtract" in resets else 1
+            spikes = self.upto(6, 3) if self.perhaps("multi_spike", 0.3) and "subtract" in resets else 1
             draft[name] = Lif(shape=self.shapes[name], state_bits=32, threshold=((1 << 31) - 1) // spikes,
                               fraction_bits=int(self.rng.integers(fraction_bits, endpoint=True)),
                               bias=self.bias(self.shapes[name][0]), v_lo=0, v_hi=0, multi_spike=spikes > 1,
@@ -235,7 +235,8 @@ class _Builder:
         draft = network.nodes[name]
         proof = network.proof(name)
         channels = draft.shape[0]
-        bits = min(state_bits, _bits(network, name) + int(self.rng.integers(3)))
+        # A multi-spike neuron fires often only where states are not much wider than inputs.
+        bits = min(state_bits, _bits(network, name) + int(self.rng.integers(1 if draft.multi_spike else 3)))
         room = (1 << (bits - 1)) - 1 - proof.positive, -(1 << (bits - 1)) - proof.negative
         guard = {"v_lo": room[1], "v_hi": room[0]}
         if draft.cuba:
@@ -246,20 +247,23 @@ class _Builder:
         if self.rng.random() < 0.3:  # a guard band that clips often
             guard["v_lo"] = -min(-guard["v_lo"], max(1, proof.positive // 8))
             guard["v_hi"] = min(guard["v_hi"], max(1, proof.positive // 4))
+            if draft.cuba:
+                guard["i_lo"] = -min(-guard["i_lo"], max(1, proof.positive // 16))
+                guard["i_hi"] = min(guard["i_hi"], max(1, proof.positive // 8))
         reset = Reset.SUBTRACT if draft.multi_spike else Reset(self.pick(resets))
         if last and not draft.multi_spike and self.perhaps("readout", 0.2):
             reset = Reset.NONE
-        typical = max(1, proof.positive // 12)
-        threshold = self.values(channels, 1 + typical // 4, 1 + typical * 2)
+        typical = max(1, proof.positive // 24)
+        threshold = self.values(channels, 1 + typical // 8, 1 + typical)
         if draft.multi_spike:
             spikes = ((1 << 31) - 1) // int(draft.threshold)
             least = ((1 << (bits - 1)) - 1) // (spikes + 1) + 1
-            threshold = np.maximum(threshold, least)
+            threshold = np.maximum(threshold, least)  # as few spikes as the proof reckons with
         initial = 0
         if self.perhaps("initial", 0.4):
             state = "i" if draft.cuba else "v"
             initial = self.values(channels, guard[f"{state}_lo"] // 2, guard[f"{state}_hi"] // 2)
-        decay = DECAY_ONE if self.rng.random() < 0.2 else self.values(channels, 1024, DECAY_ONE)
+        decay = DECAY_ONE if self.rng.random() < 0.2 else self.values(channels, 2048, DECAY_ONE)
         reset_value = 0
         if reset is Reset.ZERO:
             low = max(guard["v_lo"], -typical)
@@ -273,4 +277,5 @@ def _bits(network, name):
     """Width that leaves a population as much room for its state as its largest input takes."""
     proof = network.proof(name)
     reach = max(proof.positive, -proof.negative, 3)
-    return reach.bit_length() + (3 if network.nodes[name].cuba else 2)
+    node = network.nodes[name]
+    return reach.bit_length() + (3 if node.cuba else 1 if node.multi_spike else 2)
