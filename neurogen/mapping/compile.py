@@ -1,6 +1,7 @@
 """From a network and a configuration to a plan: what runs together, and what is split how."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from neurogen.mapping.check import check_configuration
 from neurogen.mapping.geometry import Piece, ceil_div
@@ -135,22 +136,40 @@ class _Compiler:
                     yield [*cut, "tiles"], _cut(shape, unit, size), loaded
 
     def error(self, names, tried, how):
-        """Return the error that says what is missing, from the attempt that came closest."""
+        """Return the error that says what is missing, and what the attempt that came closest needs."""
         def excess(layout):
             return max(used / max(1, available) for used, available in layout.usage.values())
 
-        def missing(layout):
-            return {key: values for key, values in layout.usage.items() if values[0] > values[1]}
-
-        whole, best = missing(tried[0]), missing(min(tried, key=excess))
+        best = min(tried, key=excess)
         text = " and ".join(f"{used} {_TITLES[key]} ({available} available)"
-                            for key, (used, available) in whole.items())
-        change = " and ".join(f"{key} {ceil_div(used, BLOCK) * BLOCK}" for key, (used, _) in best.items())
-        if "weight_depth" in best and not self.spec.external:
-            change += " (or external: true)"
+                            for key, (used, available) in _missing(tried[0]).items())
+        change = self.change(best)
+        advice = " and ".join(f"{key} {value}" for key, value in change.items()) + " would fit"
+        if not change:
+            advice = "no configuration would fit"
+        elif "weight_depth" in change and not self.spec.external:
+            advice += " (or external: true)"
         plural = "s" if len(names) > 1 else ""
         return ConfigurationError(f"Population{plural} {', '.join(map(repr, names))} must fit {self.title}"
-                                  f"{how}: needs {text}; {change} would fit")
+                                  f"{how}: needs {text}; {advice}")
+
+    def change(self, layout):
+        """Return the parameters with which a layout would fit, empty if there are none."""
+        change, pieces = {}, layout.pieces
+        while missing := _missing(layout):
+            # Deeper memories need wider instructions: try again with what it takes.
+            change |= {key: ceil_div(used, BLOCK) * BLOCK for key, (used, _) in missing.items()}
+            try:
+                spec = replace(self.spec, **change)
+            except ValueError:
+                return {}
+            layout = Layout(spec, self.network, self.connections, pieces, self.observed)
+        return change
+
+
+def _missing(layout):
+    """Return the memories that are too small: what is used, what is available."""
+    return {key: values for key, values in layout.usage.items() if values[0] > values[1]}
 
 
 def _window(shape):

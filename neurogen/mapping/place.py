@@ -135,13 +135,14 @@ class Layout:
         if place.vector:
             count = ceil_div(len(initial), total)
             count = ceil_div(count, BANKS) * BANKS
-            sets = _wide(initial_sets(spec, initial), count * total)
+            sets = initial_sets(spec, np.pad(initial, (0, count * total - len(initial))))
             base = self._reserve(count * spec.parameter_rows, lambda: parameter_rows(spec, sets))
             return [Instruction(common | {"state_base": place.state, "rows": place.groups,
                                           "weight_base": base}, place.piece.name)]
         fills = []
         for group in range(place.groups):
             values = initial[group * total:(group + 1) * total]
+            values = np.pad(values, (0, total - len(values)))
             # One INIT fills a block: a set for each bank of each of its rows.
             key = ("fill", values.tobytes())
             if key not in self._shared:
