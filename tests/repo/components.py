@@ -1,0 +1,80 @@
+"""Every component of `neurogen.rtl`, in a small size.
+
+As a program: prints the SHA-256 of the RTLIL of each.
+"""
+
+import hashlib
+import sys
+from importlib import import_module
+
+from amaranth.back import rtlil
+from amaranth.hdl import signed
+from amaranth.lib import data, wiring
+
+from neurogen.spec.hostlink import HostLinkSpec
+from neurogen.spec.lif import Lif
+from neurogen.spec.mega import MegaSpec
+
+
+__all__ = ["COMPONENTS", "make"]
+
+
+_SMALL = MegaSpec(lanes=2, weight_bits=4, state_bits=12, state_depth=16, weight_depth=16, spike_depth=16,
+                  program_depth=64)
+_FULL = MegaSpec(lanes=2, clusters=2, weight_bits=8, state_bits=16, state_depth=64, weight_depth=32,
+                 spike_depth=32, program_depth=128, fraction_bits=(0, 6), cuba=True, sweep_cycles=2,
+                 max_pool_rows=16, external=True)
+_LINK = HostLinkSpec(divisor=4, slot_log2=6, in_words=8, out_words=8)
+_NEURONS = Lif(shape=(5,), threshold=20, decay=3686, state_bits=12, v_lo=-1024, v_hi=1023)
+_WORD = data.StructLayout({"value": signed(5), "last": 1})
+
+# Module and class -> arguments for each variant. A test fails where a component is not in the table.
+_MEGA = {"small": ((_SMALL,), {}), "full": ((_FULL,), {})}
+COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
+    "address.AddressGenerator": _MEGA,
+    "bus.AxiLiteToWishbone": {"8": ((8,), {})},
+    "bus.AxiStreamToStream": {"plain": ((_WORD,), {}), "last": ((_WORD,), {"last": True})},
+    "bus.StreamToAxiStream": {"plain": ((_WORD,), {}), "last": ((_WORD,), {"last": True})},
+    "cluster.Cluster": _MEGA,
+    "control.Control": _MEGA,
+    "control.WeightWriter": _MEGA,
+    "hostlink.FrameReceiver": {"": ((_LINK,), {})},
+    "hostlink.FrameSender": {"": ((_LINK,), {})},
+    "hostlink.HostLink": {"": ((_LINK,), {})},
+    "hostlink.LinkCore": {"": ((_LINK,), {})},
+    "hostlink.UartRx": {"": ((4,), {})},
+    "hostlink.UartTx": {"": ((4,), {})},
+    "lif.LifArray": {"": ((_NEURONS,), {})},
+    "lif.LifDatapath": {"": ((3, 12), {})},
+    "loader.Loader": {"full": ((_FULL,), {})},
+    "mega.Mega": _MEGA,
+    "memory.Ram": {"plain": ((_WORD, 8), {}), "block": ((32, 8), {"granularity": 8, "ram_style": "block",
+                                                                 "collisions": False})},
+    "pool.MaxPoolFilter": {"full": ((_FULL,), {})},
+    "sequencer.Sequencer": _MEGA,
+    "spikes.Extractor": _MEGA,
+    "spikes.SpikeMemory": _MEGA,
+    "streams.Queue": {"": ((_WORD, 4), {})},
+    "streams.SkidBuffer": {"": ((_WORD,), {})},
+    "sweep.SweepControl": _MEGA,
+    "transfer.Emitter": _MEGA,
+    "transfer.Feeder": _MEGA,
+}
+
+
+def make(name: str, variant: str) -> wiring.Component:
+    """Return a new component of the table."""
+    module, _, cls = name.partition(".")
+    args, kwargs = COMPONENTS[name][variant]
+    return getattr(import_module(f"neurogen.rtl.{module}"), cls)(*args, **kwargs)
+
+
+def _main() -> None:
+    for name, variants in COMPONENTS.items():
+        for variant in variants:
+            text = rtlil.convert(make(name, variant), name="top", emit_src=False)
+            sys.stdout.write(f"{hashlib.sha256(text.encode()).hexdigest()} {name} {variant}\n")
+
+
+if __name__ == "__main__":
+    _main()
