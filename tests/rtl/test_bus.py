@@ -1,12 +1,16 @@
 # amaranth: UnusedElaboratable=no
 
+import os
 import random
+from pathlib import Path
 
 import pytest
 from amaranth.back import verilog
 from amaranth.hdl import signed
 from amaranth.sim import Simulator
+from cocotb_tools.runner import get_results, get_runner
 
+from neurogen.flow.tools import find_verilator
 from neurogen.rtl.bus import (
     AxiLiteSignature,
     AxiLiteToWishbone,
@@ -17,6 +21,7 @@ from neurogen.rtl.bus import (
     WishboneSignature,
     last_layout,
 )
+from tests.rtl.bus_bench import System
 
 
 class Axil:
@@ -176,6 +181,23 @@ def test_ports_are_what_cocotbext_axi_looks_for():
     text = verilog.convert(AxiStreamToStream(13, last=True), name="adapter", emit_src=False)
     for port in ("input [15:0] s_axis__tdata;", "input s_axis__tlast;", "output [13:0] o__payload;"):
         assert port in text
+
+
+def test_cocotbext_axi_drives_the_verilog(tmp_path, monkeypatch):
+    verilator = find_verilator()
+    monkeypatch.setenv("VERILATOR_ROOT", str(verilator.root))
+    monkeypatch.setenv("PATH", str(verilator.binary.parent), prepend=os.pathsep)
+    # The first: else this Verilator's precompiled header is taken for an input file. The second: speed.
+    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include OPT_GLOBAL=-O0")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=os.pathsep)
+    source = tmp_path / "system.v"
+    source.write_text(verilog.convert(System(), name="system", emit_src=False))
+    runner, options = get_runner("verilator"), {"hdl_toplevel": "system", "timescale": ("1ns", "1ps")}
+    runner.build(sources=[source], build_dir=tmp_path, build_args=["-Wno-fatal"],
+                 log_file=tmp_path / "build.log", **options)
+    results = runner.test(test_module="tests.rtl.bus_bench", build_dir=tmp_path, test_dir=tmp_path,
+                          log_file=tmp_path / "test.log", **options)
+    assert get_results(results) == (2, 0), (tmp_path / "test.log").read_text()
 
 
 def test_last_is_above_the_data():
