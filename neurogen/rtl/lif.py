@@ -147,7 +147,7 @@ class LifDatapath(wiring.Component):
         return s, other, spike, leak
 
     def _multiply(self, m, s, other, spike, leak):
-        """Stage 2: ``u`` and how much of it leaks, rounded away from zero, as ``~floor, carry``."""
+        """Stage 2: ``u``, and what leaks, rounded away from zero: ``floor + round``."""
         bits, fraction = self._bits, DECAY_ONE.bit_length() - 1
         after = Signal(signed(bits))
         product = Signal(signed(bits + LEAK_BITS))
@@ -166,11 +166,11 @@ class LifDatapath(wiring.Component):
         """Stage 3: subtract what leaks, and clip."""
         bits = self._bits
         lo, hi = self._guards["lo"], self._guards["hi"]
-        # u - floor - round as one adder: u + ~floor + (1 - round), the carry through a bit below.
+        # u - floor - round with one adder: a bit below borrows for `round`.
         chain = Signal(bits + 1)
         d, guard, distance = (Signal(signed(bits)) for _ in range(3))
         m.d.comb += [
-            chain.eq(Cat(Const(1, 1), u) + Cat(~excess.round, ~excess.floor)),
+            chain.eq(Cat(Const(0, 1), u) - Cat(excess.round, excess.floor)),
             d.eq(chain[1:]),
             guard.eq(Mux(d < 0, lo, hi)),
             distance.eq(d - guard),  # of numbers of one sign (or zero): does not wrap

@@ -96,8 +96,8 @@ class Extractor(wiring.Component):
     the end of a line of tiles, or over the rest of a channel group, costs one cycle, which the scan
     mostly hides); a row is read; one word of up to 32 lanes a cycle is picked; one bit a cycle.
     So a row costs a cycle per word with spikes or per spike, whichever is more. The first event is there
-    8 cycles after ``start`` at the earliest. ``o_events.ready`` reaches the registers of the last stages only,
-    and no memory port.
+    10 cycles after ``start`` at the earliest. ``o_events.ready`` reaches registers of the last stage
+    only, and no memory port.
 
     A reset abandons the extraction.
 
