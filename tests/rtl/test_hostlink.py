@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
 
+import json
 import random
 
 import pytest
@@ -33,18 +34,18 @@ class Channel:
         self.device = ByteDevice(LinkCore(spec), byte_cycles=3, **options)
         self.deframer = Deframer()
 
-    def send(self, raw):
-        """Send bytes; return the replies that come before a long silence."""
+    def send(self, raw, patience=2):
+        """Send bytes; return the replies that come before a silence of ``patience`` times 100 cycles."""
         self.device.write(raw)
         received, silent = b"", 0
-        while silent < 2:
+        while silent < patience:
             more = self.device.read(100e-6)
             silent = 0 if more or self.device.inwards else silent + 1
             received += more
         return [Reply.decode(body) for body in self.deframer.feed(received)]
 
-    def ask(self, *requests):
-        return self.send(b"".join(frame(request.encode()) for request in requests))
+    def ask(self, *requests, patience=2):
+        return self.send(b"".join(frame(request.encode()) for request in requests), patience)
 
 
 def session(**options):
@@ -198,6 +199,17 @@ def test_a_byte_that_the_uart_lost_damages_the_frame():
     assert (reply.status, reply.errors) == (Status.OK, 1)
 
 
+def test_two_requests_wait_for_a_slow_bus_and_a_third_is_dropped():
+    channel = session(bus_pause=0.8)
+    requests = [Request(Command.WRITE, seq, 0, True, 64 * seq, data=bytes(40)) for seq in range(4)]
+    replies = channel.ask(*requests[:2], patience=10)
+    assert [(reply.status, reply.done, reply.errors) for reply in replies] == [(Status.OK, 40, 0)] * 2
+    replies = channel.ask(*requests[2:], Request(Command.WRITE, 4, data=bytes(4)), patience=10)
+    assert sorted(reply.status for reply in replies) == [Status.OK, Status.OK, Status.NACK]
+    assert [address for address, _ in channel.device.writes] == [
+        64 * seq + i for seq in range(4) for i in range(40)]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_any_bytes_leave_the_link_working(seed):
     rng = random.Random(seed)
@@ -288,6 +300,18 @@ def run(dut, drive, *background):
     ids=lambda component: type(component).__name__)
 def test_each_component_becomes_verilog(component):
     assert "[-1:0]" not in verilog.convert(component, name="dut", emit_src=False)
+
+
+def test_fits_beside_an_accelerator_on_an_ice40(tmp_path):
+    yosys = pytest.importorskip("pyosys.libyosys")
+    source, report = tmp_path / "link.v", tmp_path / "stat.json"
+    source.write_text(verilog.convert(HostLink(HostLinkSpec(divisor=12)), name="link", emit_src=False))
+    design = yosys.Design()
+    for command in (f"read_verilog {source}", "synth_ice40 -top link", f"tee -o {report} stat -json"):
+        yosys.run_pass(f"tee -q {command}", design)
+    cells = json.loads(report.read_text())["design"]["num_cells_by_type"]
+    assert cells["SB_LUT4"] < 700
+    assert cells["SB_RAM40_4K"] == 6  # one each for requests and replies, two for each queue
 
 
 @pytest.mark.parametrize("build, error, message", [
