@@ -23,9 +23,15 @@ from rich.progress import track
 from torch.nn import functional
 
 from neurogen.frontend.digits import CLASSES, SHAPE, load_digits_counts, load_digits_events
+from neurogen.frontend.discretise import discretise
+from neurogen.frontend.nir_file import read_nir
+from neurogen.frontend.quantise import quantise
+from neurogen.golden.network import run
+from neurogen.spec.network import Network
 
 
-__all__ = ["DT", "TAU", "evaluate", "load_weights", "simulate", "to_nir", "train"]
+__all__ = ["DT", "TAU", "evaluate", "evaluate_integer", "load_weights", "main",
+           "quantise_digits", "simulate", "to_nir", "train"]
 
 
 # Powers of ten as the simulators write them; DT / TAU is exactly 1/8 in float64.
@@ -183,3 +189,56 @@ def load_weights(path: str | Path) -> list[np.ndarray]:
     """Return the three weights of a graph that `to_nir` made."""
     graph = nir.read(path)
     return [np.asarray(graph.nodes[name].weight) for name in ("conv1", "conv2", "fc")]
+
+
+def quantise_digits(path: str | Path, weight_bits: int = 6, state_bits: int | str = 12,
+                    samples: int | None = None) -> tuple[Network, object]:
+    """Return the integer network of ``digits.nir`` and the quantiser's report.
+
+    Parameters
+    ----------
+    path
+        The file.
+    weight_bits, state_bits
+        As in `neurogen.frontend.quantise.quantise`.
+    samples
+        Number of training images on which spikes are compared; none, if ``None``.
+    """
+    network = discretise(read_nir(path), "snntorch", "infer")
+    events = None if samples is None else load_digits_events("train", samples)[0]
+    return quantise(network, weight_bits=weight_bits, state_bits=state_bits, calibration=events)
+
+
+def evaluate_integer(network: Network, split: str, limit: int | None = None) -> float:
+    """Return the fraction of a part of the data that golden gets right."""
+    recordings, labels = load_digits_events(split, limit)
+    (source,), (output,) = network.inputs, network.outputs
+    right = 0
+    for events, label in zip(recordings, labels, strict=True):
+        spikes = run(network, {source: events}, record="spikes").spikes[output]
+        right += int(spikes.counts().sum(0).argmax() == label)
+    return right / len(labels)
+
+
+def main() -> None:
+    """Train, write both files and print the accuracies."""
+    parser = argparse.ArgumentParser(prog="python -m train.digits", description=main.__doc__)
+    parser.add_argument("--out", type=Path, default=Path("designs/networks"), help="folder of both files")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    weights = train(epochs=arguments.epochs, seed=arguments.seed)
+    path = arguments.out / "digits.nir"
+    nir.write(path, to_nir(weights))
+    network, report = quantise_digits(path, samples=20)
+    network.save(arguments.out / "digits.npz")
+    console.print(report.table())
+    for split in ("train", "test"):
+        console.print(f"{split}: {evaluate(weights, split):.2%} in float, "
+                      f"{evaluate_integer(network, split):.2%} in integers")
+
+
+if __name__ == "__main__":
+    main()

