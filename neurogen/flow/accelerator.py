@@ -105,7 +105,7 @@ class Accelerator:
             Called after every step with its number; may read potentials. Slower: the device stops
             after each step.
         """
-        words = stream_for(part, events, steps)
+        words = stream_for(part, events)
         if each_step is None:
             self._set(Csr.STEPS, steps)
             self._set(Csr.CONTROL, 0b1)
@@ -154,17 +154,20 @@ class Accelerator:
                     words.astype(np.uint32).view(np.int32).reshape(len(rows), spec.lanes))
         return result
 
-    def potentials(self, part: Pass) -> dict:
-        """Return what `gather_potentials` makes of the states of a pass."""
-        return gather_potentials(part, self.states(range(part.state_rows)))
+    def potentials(self, part: Pass) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Return ``V`` and ``I`` of the populations of a pass; outside its windows they are 0."""
+        ends = [base + place.rows for place in part.placements
+                for base in (place.membrane_base, place.current_base)]
+        rows = self.states(range(max(ends, default=0)))
+        return gather_potentials(part, rows), gather_potentials(part, rows, currents=True)
 
-    def counters(self, part: Pass) -> list[dict[str, int]]:
-        """Return the counters of each instruction since step 0."""
+    def counters(self, part: Pass) -> np.ndarray:
+        """Return the counters of each instruction since step 0, ``int64[instructions, COUNTERS]``."""
         count = len(part.instructions)
         self._window(MemorySelect.COUNTER)
         words = self.port.read(Csr.MEM_DATA, count * COUNTER_WORDS * 2).astype(np.int64)
         values = (words[0::2] | words[1::2] << 32).reshape(count, COUNTER_WORDS)
-        return [{name: int(row[k]) for k, name in enumerate(COUNTERS)} for row in values]
+        return values[:, :len(COUNTERS)]
 
     def cycles(self) -> int:
         """Return the cycles since the last start, modulo 2**32."""

@@ -47,7 +47,7 @@ def lif_layout(spec: MegaSpec) -> data.StructLayout:
     fields = {
         "load": 1,      # take the row that was read in the cycle before
         "shift": 1,     # pass a chunk of the row to the data paths
-        "chunk": range(spec.sweep_cycles),  # its number
+        "chunk": range(max(2, spec.sweep_cycles)),  # its number
         "collect": 1,   # take the chunk that leaves the data paths
         "first": 1,     # with collect: it is the first of its row
         "parameters": data.ArrayLayout(1, spec.parameter_rows),  # take a parameter row
@@ -251,7 +251,7 @@ class Cluster(wiring.Component):
                 chosen = {name: values.word_select(lif.chunk, lanes * bits)
                           .word_select(i // BANKS, bits) for name, values in parameters.items()}
             else:  # several chunks in a lane
-                lane = Signal(range(spec.lanes), name=f"lane{i}")
+                lane = Signal(range(max(2, spec.lanes)), name=f"lane{i}")
                 m.d.comb += lane.eq(_divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
                 chosen = {name: values.word_select(lane, bits) for name, values in parameters.items()}
             leak = chosen["leak"]

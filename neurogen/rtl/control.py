@@ -8,7 +8,7 @@ from neurogen.rtl.bus import WishboneSignature
 from neurogen.spec.mega import (BANKS, COUNTER_BITS, COUNTER_WORDS, Csr, MegaSpec, MemorySelect)
 
 
-__all__ = ["BUS_ADDRESS_BITS", "Control", "WeightWriter"]
+__all__ = ["BUS_ADDRESS_BITS", "Control", "WeightWriter", "control_ports"]
 
 
 BUS_ADDRESS_BITS = 16
@@ -54,7 +54,7 @@ class WeightWriter(wiring.Component):
     def elaborate(self, platform):
         spec = self._spec
         m = Module()
-        lane = Signal(range(spec.lanes))
+        lane = Signal(range(max(2, spec.lanes)))
         cluster, tap = Signal(4), Signal(4)
         row = Signal(spec.weight_address_bits)
         write = Signal()
@@ -63,7 +63,7 @@ class WeightWriter(wiring.Component):
             m.d.comb += self.w_tap[c].eq(Mux(write & (cluster == c), 1 << tap, 0))
         m.d.sync += write.eq(self.push & (lane == spec.lanes - 1))
         with m.If(self.push):
-            m.d.sync += [lane.eq(lane + 1),
+            m.d.sync += [lane.eq(Mux(lane == spec.lanes - 1, 0, lane + 1)),
                          self.w_data.eq(Cat(self.w_data[spec.weight_bits:], self.weight))]
         with m.If(write):
             with m.If(~self.walk):
@@ -77,6 +77,23 @@ class WeightWriter(wiring.Component):
         with m.If(self.place):
             m.d.sync += [lane.eq(0), cluster.eq(self.cluster), tap.eq(self.tap), row.eq(self.row)]
         return m
+
+
+def control_ports(spec: MegaSpec) -> dict[str, wiring.Member]:
+    """Return the ports of `Control` other than its bus."""
+    counters = spec.max_instructions * COUNTER_WORDS
+    return {
+        "start": Out(1), "proceed": Out(1), "abort": Out(1), "steps": Out(32, init=1),
+        "busy": In(1), "step": In(32), "unknown": In(1), "bad_event": In(1),
+        "program_en": Out(1), "program_addr": Out(range(spec.program_depth)),
+        "program_data": Out(32),
+        "counter_en": Out(1), "counter_addr": Out(range(counters)),
+        "counter_data": In(COUNTER_BITS),
+        "place": Out(1), "cluster": Out(4), "bank": Out(4), "row": Out(20),
+        "weight_en": Out(1), "weight": Out(spec.weight_bits),
+        "state_read": Out(1), "state_lane": Out(range(max(2, spec.lanes))),
+        "state_data": In(signed(spec.state_bits)),
+    }
 
 
 class Control(wiring.Component):
@@ -115,20 +132,7 @@ class Control(wiring.Component):
 
     def __init__(self, spec: MegaSpec):
         self._spec = spec
-        self._counters = spec.max_instructions * COUNTER_WORDS
-        super().__init__({
-            "bus": In(WishboneSignature(BUS_ADDRESS_BITS)),
-            "start": Out(1), "proceed": Out(1), "abort": Out(1), "steps": Out(32, init=1),
-            "busy": In(1), "step": In(32), "unknown": In(1), "bad_event": In(1),
-            "program_en": Out(1), "program_addr": Out(range(spec.program_depth)),
-            "program_data": Out(32),
-            "counter_en": Out(1), "counter_addr": Out(range(self._counters)),
-            "counter_data": In(COUNTER_BITS),
-            "place": Out(1), "cluster": Out(4), "bank": Out(4), "row": Out(20),
-            "weight_en": Out(1), "weight": Out(spec.weight_bits),
-            "state_read": Out(1), "state_lane": Out(range(spec.lanes)),
-            "state_data": In(signed(spec.state_bits)),
-        })
+        super().__init__({"bus": In(WishboneSignature(BUS_ADDRESS_BITS)), **control_ports(spec)})
 
     @property
     def spec(self) -> MegaSpec:
@@ -154,7 +158,7 @@ class Control(wiring.Component):
 
         def advance(lanes):
             """Go to the next word of the memory."""
-            if lanes == 1:
+            if lanes == 1:  # one word a row
                 m.d.sync += row.eq(row + 1)
             else:
                 m.d.sync += lane.eq(lane + 1)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from neurogen.rtl.address import AddressGenerator, instruction_layout, operation_layout
 from neurogen.rtl.bus import WishboneSignature
 from neurogen.rtl.cluster import Cluster, Forward
-from neurogen.rtl.control import BUS_ADDRESS_BITS, Control, WeightWriter
+from neurogen.rtl.control import BUS_ADDRESS_BITS, Control, WeightWriter, control_ports
 from neurogen.rtl.loader import Loader
 from neurogen.rtl.pool import MaxPoolFilter
 from neurogen.rtl.sequencer import INCREMENT_BITS, Sequencer
@@ -93,7 +93,7 @@ class _Core(wiring.Component):
 
     def __init__(self, spec):
         self._spec = spec
-        control = Control(spec).signature.members
+        control = control_ports(spec)
         ports = {name: In(control[name].shape) for name in _CONTROLS}
         ports |= {name: Out(control[name].shape) for name in _STATUS}
         ports |= {"i_events": In(stream.Signature(32)), "o_events": Out(stream.Signature(32))}
@@ -166,7 +166,7 @@ class _Core(wiring.Component):
             spikes.sr_block.eq(extractor.sr_block), extractor.sr_flags.eq(spikes.sr_flags),
             feeder.instruction.eq(i), emitter.instruction.eq(i),
             feeder.start.eq(begin & integrate), emitter.start.eq(begin & emit),
-            feeder.extracted.eq(extractor.done), emitter.extracted.eq(extractor.done),
+            feeder.extracted.eq(~extractor.busy), emitter.extracted.eq(~extractor.busy),
             feeder.inside.eq(address.accepted | ~address.i_events.valid),
             self.bad_event.eq(feeder.bad_event),
             address.instruction.eq(i),

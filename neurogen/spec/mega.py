@@ -153,7 +153,7 @@ class MegaSpec:
     Parameters
     ----------
     lanes
-        Output channels per cluster, a power of two, 2 to 64. A cluster does ``9 * lanes`` SOP/cycle.
+        Output channels per cluster, a power of two, 1 to 64. A cluster does ``9 * lanes`` SOP/cycle.
     clusters
         1 to 16, a power of two.
     weight_bits
@@ -197,7 +197,7 @@ class MegaSpec:
 
     def __post_init__(self):
         object.__setattr__(self, "fraction_bits", tuple(self.fraction_bits))
-        for name, value, low, high in (("Lane count", self.lanes, 2, 64),
+        for name, value, low, high in (("Lane count", self.lanes, 1, 64),
                                        ("Cluster count", self.clusters, 1, 16)):
             check_int(name, value, minimum=low, maximum=high)
             if value & (value - 1):
