@@ -10,8 +10,11 @@ from neurogen.golden.network import run
 from neurogen.mapping.compile import compile_network
 from neurogen.mapping.execute import execute
 from neurogen.mapping.plan import ConfigurationError
-from neurogen.spec.mega import MegaSpec
+from neurogen.spec.mega import MegaSpec, Op
+from neurogen.spec.network import Edge, Input, Network
+from neurogen.spec.pool import Concat, Flatten, MaxPool
 from tests.mapping.interpreter import run_pass
+from tests.mapping.networks import chain, conv, dense, lif
 from tests.networks import KINDS, random_events, random_network
 
 
@@ -61,3 +64,168 @@ def test_random_networks_do_what_golden_does(seed, name):
         assert "pool" in str(error)
         return
     compare(network, plan, seed)
+
+
+def test_random_networks_reach_every_situation():
+    reached = set()
+    for seed in range(25):
+        network = fitted(seed, BIG)
+        try:
+            plan = compile_network(network, BIG, observe="all")
+        except ConfigurationError:
+            reached.add("refused")
+            continue
+        part = plan.passes[0]
+        names = [(s.name, s.delay) for s in part.sources]
+        reached |= {"repeated"} if len({n for n, _ in names}) < len(names) else set()
+        reached |= {"delayed stream"} if any(d for _, d in names) else set()
+        reached |= {"ring"} if any(p.slots > 2 for p in part.placements) else set()
+        for ins in part.instructions:
+            reached |= {f"{ins.op.name}.{key}" for key, value in ins.fields.items() if value}
+    wanted = ("refused repeated ring INTEGRATE.pool_log2 INTEGRATE.max_pool INTEGRATE.dense "
+              "INTEGRATE.stride2 INTEGRATE.weight_y INTEGRATE.ring_phase SWEEP.per_neuron SWEEP.cuba "
+              "SWEEP.always INIT.fill SWEEP.leaky SWEEP.reset EMIT.vector").split()
+    assert set(wanted) | {"delayed stream"} <= reached
+
+
+SMALL = {
+    "state": replace(BIG, state_depth=48),
+    "weight": replace(BIG, weight_depth=160),
+    "program": replace(BIG, program_depth=13 * 9),
+    "external": replace(BIG, weight_depth=160, external=True),
+    "all": replace(BIG, weight_depth=160, external=True, state_depth=32),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_random_networks_do_what_golden_does_when_they_do_not_fit_at_once(name):
+    strategies = set()
+    for seed in range(100, 124):
+        network = fitted(seed, SMALL[name])
+        try:
+            plan = compile_network(network, SMALL[name], observe="all" if seed % 2 else "outputs")
+        except ConfigurationError:
+            continue
+        if plan.strategy != "resident":
+            compare(network, plan, seed, steps=4)
+            strategies.add(plan.strategy)
+    assert strategies
+
+
+def words(plan):
+    return set(plan.strategy.replace(",", "").split())
+
+
+@pytest.mark.parametrize("observe", ["outputs", "all"])
+def test_layers_run_in_sequence(observe):
+    network = chain((2, 9, 9), conv(4, 2), conv(4, 4, 5), conv(2, 4), multiplicity=2)
+    plan = compile_network(network, replace(BIG, state_depth=32), observe=observe)
+    assert plan.strategy == "passes" and len(plan.passes) > 1
+    compare(network, plan)
+
+
+def test_output_channels_run_in_sequence():
+    network = chain((2, 9, 9), conv(7, 2), conv(5, 7, bias=2))
+    plan = compile_network(network, replace(BIG, state_depth=32))
+    assert words(plan) == {"channels"} and len(plan.passes) == 4
+    compare(network, plan)
+
+
+@pytest.mark.parametrize("kernel, stride, padding, depth", [
+    (1, 1, 0, 8), (3, 1, 1, 24), (5, 2, (1, 4), 8), (7, 1, 3, 24), (7, 2, 6, 8)])
+def test_tiles_run_in_sequence(kernel, stride, padding, depth):
+    network = chain((2, 12, 30), conv(3, 2, kernel, stride=stride, padding=padding), conv(2, 3), bias=1,
+                    initial=4)
+    plan = compile_network(network, replace(BIG, state_depth=depth))
+    assert {"tiles", "channels"} <= words(plan)
+    windows = {p.window for part in plan.passes for p in part.placements}
+    assert len({w.y0 for w in windows}) > 1
+    assert len({w.x0 for w in windows}) > 1 or (depth, stride) != (8, 1)
+    compare(network, plan, steps=2)
+
+
+def test_state_rows_of_a_vector_run_in_sequence():
+    network = chain((5,), dense(200, 5), dense(300, 200, bias=np.arange(300) % 7))
+    plan = compile_network(network, replace(BIG, state_depth=8, weight_depth=2000))
+    assert words(plan) == {"channels"}
+    compare(network, plan)
+
+
+@pytest.mark.parametrize("depth", [16, 37])
+def test_weights_come_from_the_external_memory(depth):
+    network = chain((9, 6, 6), conv(5, 9, 5), conv(3, 5))
+    plan = compile_network(network, replace(BIG, weight_depth=depth, external=True))
+    assert "external" in words(plan)
+    # Chunks of input channels of a stream are streamed apart.
+    assert any(s.channels for part in plan.passes for s in part.sources)
+    compare(network, plan)
+
+
+def test_recurrent_weights_come_from_the_external_memory():
+    network = chain((4,), dense(400, 4))
+    back = dense(400, 400)
+    network = replace(network, nodes=network.nodes | {"back": replace(back, weight=back.weight // 4)},
+                      edges=(*network.edges, Edge("lif0", "back", 2), Edge("back", "lif0")))
+    spec = replace(BIG, weight_depth=200, external=True)
+    plan = compile_network(network, spec)
+    assert plan.strategy == "external"
+    loads = [ins for ins in plan.passes[0].instructions if ins.op is Op.LOAD]
+    assert {ins.fields["rows"] for ins in loads} > {144}  # whole blocks of spike rows: 8 * 9 * 2 neurons
+    compare(network, plan, steps=5, density=0.5)
+
+
+def test_stream_operations_become_fields():
+    nodes = {"a": Input(shape=(2, 12, 12)), "b": Input(shape=(3, 12, 12), max_multiplicity=3),
+             "cat": Concat(), "max": MaxPool(size=2), "max2": MaxPool(size=2), "conv": conv(4, 5),
+             "lif": lif((4, 3, 3)), "flat": Flatten(), "fc": dense(6, 36), "out": lif((6,), reset="none")}
+    edges = [("a", "cat", 2), ("b", "cat"), ("cat", "max"), ("max", "max2", 1), ("max2", "conv"),
+             ("conv", "lif"), ("lif", "flat"), ("flat", "fc"), ("fc", "out")]
+    network = Network(nodes, tuple(Edge(*e) for e in edges), ("lif", "out"))
+    plan = compile_network(network, BIG)
+    assert [(s.name, s.delay) for s in plan.passes[0].sources] == [("a", 3), ("b", 1)]
+    first = next(i for i in plan.passes[0].instructions if i.op is Op.INTEGRATE)
+    assert (first.fields["pool_log2"], first.fields["max_pool"], first.fields["in_h"]) == (2, 1, 3)
+    golden, mine = compare(network, plan, steps=8)
+    assert len(golden.spikes["lif"]) and len(mine.events["out"]) == 0
+
+
+def test_a_synapse_that_feeds_two_populations_counts_its_events_once():
+    network = chain((2, 5, 5), conv(3, 2))
+    network = replace(network, nodes=network.nodes | {"twin": lif((3, 5, 5), threshold=30)},
+                      edges=(*network.edges, Edge("conv0", "twin")), outputs=("lif0", "twin"))
+    compare(network, compile_network(network, BIG))
+
+
+def test_a_decay_of_zero_needs_no_code():
+    spec = replace(BIG, state_bits=12, fraction_bits=(0,), weight_bits=5)
+    network = chain((2, 5, 5), conv(3, 2), decay=0, state_bits=12)
+    compare(network, compile_network(network, spec))
+    cuba = chain((2, 5, 5), conv(3, 2), decay=100, synapse_decay=0, i_lo=-9, i_hi=9, state_bits=12)
+    compare(cuba, compile_network(cuba, spec))
+
+
+def test_plan_has_a_summary_of_plain_values():
+    network = chain((2, 9, 9), conv(4, 2), conv(4, 4))
+    plan = compile_network(network, replace(BIG, state_depth=32), name_of_config="small")
+    summary = json.loads(json.dumps(plan.to_dict()))
+    assert summary["config"] == "small" and summary["network"] == network.digest
+    assert summary["passes"][1]["memory"]["state_depth"] == {"used": 32, "available": 32}
+    assert summary["passes"][1]["sources"] == [{"name": "lif0", "delay": 0, "channels": []}]
+    # Two groups of 9 tiles each fill 32 rows of 18 neurons with 4 * 81.
+    assert summary["passes"][0]["populations"][0]["utilisation"] == round(4 * 81 / (32 * 18), 4)
+
+
+def test_lower_bound_is_operations_and_swept_rows():
+    network = chain((2, 9, 9), conv(4, 2, 5))
+    plan = compile_network(network, BIG)
+    golden, mine = compare(network, plan, steps=2)
+    events = int(golden.events_in["conv0"].sum())
+    assert plan.passes[0].lower_bound(mine.passes[0]) == events * 4 * 2 + 2 * 2 * 9  # subs, groups; rows
+
+
+def test_every_step_ends_with_one_tick():
+    for observe in ("outputs", "all"):
+        plan = compile_network(chain((2, 9, 9), conv(4, 2), conv(4, 4), reset="none"), BIG, observe=observe)
+        program = plan.passes[0].instructions
+        assert [bool(i.fields.get("tick")) for i in program] == [False] * (len(program) - 1) + [True]
+        assert program[-1].fields["end_of_step"] and program[-1].fields["end_of_program"]
