@@ -190,8 +190,8 @@ def unpack_words(words: np.ndarray, shapes: dict[int, tuple[int, ...]],
         y = mine >> X_BITS & (1 << Y_BITS) - 1
         c = mine >> X_BITS + Y_BITS & (1 << C_BITS) - 1
         index = c if len(shape) == 1 else (c * shape[1] + y) * shape[2] + x
-        outside = (len(shape) == 3) and ((y >= shape[1]) | (x >= shape[2])).any()
-        if outside:
+        height, width = shape[1:] if len(shape) == 3 else (1, 1)
+        if ((y >= height) | (x >= width)).any():
             raise EventError(f"Stream must hold events inside {shape} for population {number}")
         result[number] = Events(shape, steps, times, index)
     return result

@@ -1,10 +1,13 @@
 """A whole network: a directed graph of populations, synapses and stream operations, in integers."""
 
+import ast
 import hashlib
 import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +54,13 @@ class Input:
 Node = Input | Lif | Conv | Dense | SumPool | MaxPool | Flatten | Concat
 _KINDS = {cls.__name__: cls for cls in (Input, Lif, Conv, Dense, SumPool, MaxPool, Flatten, Concat)}
 _SYNAPSES = (Conv, Dense)
+# What a damaged or hostile file may raise on its way through zipfile, zlib, json and the checks of the specs.
+# (Recursion and unknown compression are `RuntimeError`.)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError, OverflowError, RuntimeError,
+               MemoryError, zipfile.BadZipFile, zlib.error, struct.error)
+# Largest array of a file: a few kilobytes of deflated zeros must not fill the memory.
+_MAX_ARRAY_BYTES = 1 << 28
+_ARRAY_TYPES = ("|u1", "|i1", "<i2", "<i4", "<i8")
 
 
 @dataclass(frozen=True)
@@ -365,9 +375,9 @@ class Network:
     def load(cls, path: str | Path) -> "Network":
         """Read a network that `save` wrote."""
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                header = json.loads(archive["header"].tobytes())
-                if header.get("format") != "neurogen.network":
+            with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+                header = json.loads(_read_array(archive, "header").tobytes())
+                if not isinstance(header, dict) or header.get("format") != "neurogen.network":
                     raise NetworkError(f"Network file must be a neurogen network, not {path}")
                 if header["version"] != 1:
                     raise NetworkError(f"Network file {path} must have version 1, not "
@@ -377,24 +387,42 @@ class Network:
             raise NetworkError(f"Network file must exist, and {path} does not") from None
         except NetworkError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise NetworkError(f"Network file must be a readable neurogen network, not {path}: "
                                f"{error}") from None
 
     @classmethod
     def _from_header(cls, header, archive):
+        for key, kind in (("nodes", dict), ("edges", list), ("outputs", list), ("metadata", dict)):
+            if not isinstance(header[key], kind):
+                raise NetworkError(f"Network file's {key} must be a {kind.__name__}, not {header[key]!r}")
         nodes = {}
         for name, entry in header["nodes"].items():
             entry = dict(entry)
             kind = _KINDS[entry.pop("kind")]
             for key, value in entry.items():
                 if isinstance(value, dict):
-                    entry[key] = archive[value["array"]]
+                    entry[key] = _read_array(archive, value["array"])
                 elif isinstance(value, list):
                     entry[key] = tuple(value)
             nodes[name] = kind(**entry)
         return cls(nodes, tuple(Edge(*edge) for edge in header["edges"]),
                    tuple(header["outputs"]), header["metadata"])
+
+
+def _read_array(archive, key):
+    """Return an array of a file; its size is checked before anything of that size is allocated."""
+    info = archive.getinfo(f"{key}.npy")
+    if info.file_size > _MAX_ARRAY_BYTES:
+        raise ValueError(f"array {key!r} must be at most {_MAX_ARRAY_BYTES} bytes, not {info.file_size}")
+    data = archive.read(info)
+    if data[:8] != b"\x93NUMPY\x01\x00":
+        raise ValueError(f"array {key!r} must be in the .npy format, version 1.0")
+    start = 10 + int.from_bytes(data[8:10], "little")
+    layout = ast.literal_eval(data[10:start].decode("latin1").strip())
+    if layout["descr"] not in _ARRAY_TYPES or layout["fortran_order"]:
+        raise ValueError(f"array {key!r} must hold integers in C order, not {layout}")
+    return np.frombuffer(data, layout["descr"], offset=start).reshape(layout["shape"])
 
 
 def _narrow(array):
