@@ -1,7 +1,8 @@
 """Runs the passes of a plan on anything that executes programs, and puts the results together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -12,9 +13,15 @@ from neurogen.spec.events import Events
 __all__ = ["Result", "Runner", "execute"]
 
 
-# From a pass, its input words and the number of steps to the output words, the state memory
-# (``int[rows, 9, total_lanes]``) and the counters (``int[instructions, len(COUNTERS)]``).
-Runner = Callable[[Pass, np.ndarray, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
+class Runner(Protocol):
+    """Executes one pass: on the interpreter, in simulation, on a board."""
+
+    def __call__(self, part: Pass, words: np.ndarray,
+                 steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the output words, the state memory and the counters.
+
+        They are ``uint32[n]``, ``int[rows, 9, total_lanes]`` and ``int[instructions, len(COUNTERS)]``.
+        """
 
 
 @dataclass(frozen=True, eq=False)

@@ -214,23 +214,18 @@ class Pass:
                 "emissions": {str(n): e.name for n, e in self.emissions.items()}}
 
     def lower_bound(self, counters: np.ndarray) -> int:
-        """Return the fewest cycles for the work that was counted.
+        """Return the fewest cycles for the work that was counted: events times groups, and swept rows.
+
+        An event takes a cycle per output group (state row of a vector) and 3x3 sub-window, a row one.
 
         Parameters
         ----------
         counters
             ``int[instructions, len(COUNTERS)]``.
-
-        An operation per event and sub-window and group, and ``sweep_cycles`` per swept row.
         """
         events, rows = (np.asarray(counters)[:, COUNTERS.index(n)] for n in ("events", "rows"))
-        total = 0
-        for i, ins in enumerate(self.instructions):
-            if ins.op is Op.INTEGRATE:
-                total += int(events[i]) * ins.fields["ops"]
-            elif ins.op is Op.SWEEP:
-                total += int(rows[i]) * self.spec.sweep_cycles
-        return total
+        return sum(int(events[i]) * ins.fields["ops"] if ins.op is Op.INTEGRATE else int(rows[i])
+                   for i, ins in enumerate(self.instructions) if ins.op in (Op.INTEGRATE, Op.SWEEP))
 
 
 @dataclass(frozen=True, eq=False)
