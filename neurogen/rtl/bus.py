@@ -123,7 +123,6 @@ class AxiLiteToWishbone(wiring.Component):
         m = Module()
         adr_w, adr_r, strobes = Signal.like(bus.adr), Signal.like(bus.adr), Signal.like(axi.wstrb)
         has_aw, has_w, has_ar = Signal(), Signal(), Signal()
-        read_next = Signal()  # whose turn it is when both wait
         writing, reading = Signal(), Signal()
 
         m.d.comb += [
@@ -138,10 +137,11 @@ class AxiLiteToWishbone(wiring.Component):
         with m.If(axi.arvalid & axi.arready):
             m.d.sync += [has_ar.eq(1), adr_r.eq(axi.araddr[self._lane_bits:])]
 
-        # A request keeps its `has_` until its response has gone, so that nothing overtakes it.
+        # A request keeps its `has_` until its response has gone, so that nothing overtakes it. The next one
+        # of its kind is a cycle too late for "Choose": what waits of the other kind comes first.
         with m.FSM():
             with m.State("Choose"):
-                with m.If(has_ar & (read_next | ~(has_aw & has_w))):
+                with m.If(has_ar):
                     m.next = "Read"
                 with m.Elif(has_aw & has_w):
                     m.next = "Write"
@@ -158,10 +158,10 @@ class AxiLiteToWishbone(wiring.Component):
                     m.next = "Respond"
             with m.State("Respond"):
                 with m.If(axi.bvalid & axi.bready):
-                    m.d.sync += [axi.bvalid.eq(0), has_aw.eq(0), has_w.eq(0), read_next.eq(1)]
+                    m.d.sync += [axi.bvalid.eq(0), has_aw.eq(0), has_w.eq(0)]
                     m.next = "Choose"
                 with m.Elif(axi.rvalid & axi.rready):
-                    m.d.sync += [axi.rvalid.eq(0), has_ar.eq(0), read_next.eq(0)]
+                    m.d.sync += [axi.rvalid.eq(0), has_ar.eq(0)]
                     m.next = "Choose"
         return m
 

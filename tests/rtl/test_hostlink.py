@@ -91,6 +91,17 @@ def test_a_repeated_request_is_answered_but_not_executed():
     assert len(channel.device.writes) == 2 and channel.device.taken == [9]
 
 
+def test_refusals_leave_the_kept_replies_alone():
+    channel = session()
+    channel.device.memory.update({i: 100 + i for i in range(8)})
+    reads = [Request(Command.READ, seq, 2, True, 4 * seq, 4) for seq in range(2)]
+    replies = channel.ask(*reads)
+    for refused in (damaged(reads[0].encode(), "changed"), frame(Request(Command.READ, 5).encode()),
+                    frame(Request(Command.READ, 4).encode())):
+        channel.send(refused)
+        assert channel.ask(*reads) == replies
+
+
 def test_requests_out_of_order_are_not_executed():
     channel = session()
     for seq in (1, 13):  # 15 and 14 would count as repeated
