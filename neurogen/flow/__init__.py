@@ -1,4 +1,1 @@
-"""What the command line does: fetch data, elaborate, simulate, verify, report.
-
-The only layer that writes files.
-"""
+"""What the command line does: elaborate, simulate, verify, build; finding and running the tools."""
