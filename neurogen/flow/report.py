@@ -99,8 +99,11 @@ def write_report(out_dir: str | Path, data: Mapping[str, Any]) -> tuple[Path, Pa
     paths = out_dir / "report.html", out_dir / "report.json"
     for path, content in zip(paths, (page, text + "\n"), strict=True):
         part = path.with_name(path.name + ".part")
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, path)
+        try:
+            part.write_text(content, encoding="utf-8")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
     return paths
 
 
@@ -134,7 +137,7 @@ def _page(data):
         **{key: data.get(key) for key in KEYS},
         graph=Markup(draw_graph(network["nodes"], network["edges"], network.get("outputs", ()))),
         pictures=_pictures(data.get("raster")), chips=_chips(data), totals=_totals(data.get("layers")),
-        layer_rows=_layer_rows(data), quantisation_table=_table(data.get("quantisation")),
+        layer_rows=_layer_rows(data), quantisation_tables=_tables(data.get("quantisation")),
         accuracies=_accuracies(data.get("accuracy")))
 
 
@@ -194,24 +197,31 @@ def _layer_rows(data):
     return rows
 
 
-def _table(report):
-    """Return (columns, rows) of a report by layer, whatever its columns are."""
+# Columns of a quantisation report that need a closer look only when widths are at stake.
+_DETAILS = ("comfortable_bits", "positive", "negative", "v_lo", "v_hi", "i_lo", "i_hi")
+
+
+def _tables(report):
+    """Return (columns, rows) of a report by layer, whatever its columns are, and of its details."""
     if not report:
-        return None
+        return []
     layers = report.get("layers", report) if isinstance(report, dict) else report
     if isinstance(layers, dict):
-        layers = [{"layer": name, **(row if isinstance(row, dict) else {"value": row})}
+        layers = [{"name": name, **(row if isinstance(row, dict) else {"value": row})}
                   for name, row in layers.items()]
-    columns = list(dict.fromkeys(key for row in layers for key in row))
-    return columns, [[_cell(row.get(column)) for column in columns] for row in layers]
+    # A column without a value in any layer says nothing.
+    columns = list(dict.fromkeys(key for row in layers for key, value in row.items()
+                                 if value is not None and value != []))
+    parts = [column for column in columns if column not in _DETAILS], \
+        [column for column in columns if column in ("name", *_DETAILS)]
+    return [(part, [[_cell(row.get(column)) for column in part] for row in layers])
+            for part in parts if set(part) - {"name"}]
 
 
 def _cell(value):
-    if isinstance(value, list):
-        numbers = [item for item in value if isinstance(item, int | float)]
-        if len(numbers) > 3 and len(numbers) == len(value):  # one value a channel
-            return f"{_number(min(numbers))} … {_number(max(numbers))}"
-        return ", ".join(map(_number, value))
+    if isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
+        low, high = _number(min(value)), _number(max(value))  # one value a channel, or a range
+        return low if low == high else f"{low} … {high}"
     return _number(value)
 
 

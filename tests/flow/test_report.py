@@ -8,6 +8,7 @@ import pytest
 
 from neurogen.flow.drawing import draw_graph, draw_raster, rank_nodes
 from neurogen.flow.report import describe_network, write_report
+from neurogen.frontend.quantise_report import LayerReport, QuantisationReport
 from neurogen.spec.conv import Conv
 from neurogen.spec.dense import Dense
 from neurogen.spec.lif import Lif, Reset
@@ -266,3 +267,27 @@ def test_every_spike_can_be_seen(neurons):
     blank, one = ({"p": {"t": np.array(t, int), "n": np.array(t, int), "neurons": neurons}}
                   for t in ([], [2]))
     assert draw_raster(blank, steps=5000) != draw_raster(one, steps=5000)
+
+
+def test_quantisation_of_the_frontend(tmp_path):
+    layers = (LayerReport(name="conv", synapses=("c1",), scale=(0.5, 0.25), weight_bits=8, state_bits=14,
+                          threshold=(90, 90), v_lo=-700, weights=72, max_error=0.1, sqnr_db=38.25),
+              LayerReport(name="out", synapses=("d1",), scale=(0.125,), threshold=(3, 9)))
+    page, _ = write(tmp_path, example() | {"quantisation": QuantisationReport(layers).to_dict()})
+    for text in ("0.25 … 0.5", " 90 ", "3 … 9", "38.25", "Widths and guard bands", "-700"):
+        assert text in page.text, text
+    assert "spikes differing" not in page.text  # nobody calibrated
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    paths = write_report(tmp_path, example())
+    before = [path.read_bytes() for path in paths]
+
+    def full(part, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("neurogen.flow.report.os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(tmp_path, example(seed=2))
+    assert [path.read_bytes() for path in paths] == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]

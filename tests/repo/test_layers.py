@@ -21,7 +21,7 @@ LAYERS = {
     "neurogen.golden":   {"numpy", "neurogen.spec"},
     "neurogen.rtl":      {"amaranth", "neurogen.spec"},
     "neurogen.frontend": {"numpy", "nir", "h5py", "neurogen.spec", "neurogen.golden"},
-    "neurogen.mapping":  {"numpy", "neurogen.spec"},
+    "neurogen.mapping":  {"numpy", "yaml", "neurogen.spec"},  # YAML: configurations
     "neurogen.testing":  {"numpy", "amaranth", "cocotb", "cocotbext", "neurogen.spec", "neurogen.golden"},
     "neurogen.flow":     LIBRARY | {"numpy", "amaranth", "yaml", "rich", "typer", "jinja2", "pooch",
                                     "platformdirs", "matplotlib", "markupsafe"},
@@ -31,7 +31,8 @@ LAYERS = {
     "fpga":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "amaranth_boards",
                                     "yaml", "serial"},
     "asic":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "yaml"},
-    "train":             LIBRARY | {"neurogen.flow", "numpy", "torch", "sklearn", "rich", "typer"},
+    "train":             LIBRARY | {"neurogen.flow", "numpy", "nir", "torch", "sklearn", "rich",
+                                    "typer"},
     "benchmarks":        LIBRARY | HARDWARE | {"neurogen.flow", "numpy", "rich"},
 }
 # What a function may import in addition, when it is called: backends, and tools of an extra.
