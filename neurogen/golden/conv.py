@@ -11,7 +11,7 @@ __all__ = ["currents"]
 
 
 # Above this share of active pixels, whole maps are multiplied instead of the active pixels alone.
-_DENSE = 0.2
+_DENSE = 0.5
 
 
 def currents(conv: Conv, shape: tuple[int, int, int],
@@ -48,7 +48,7 @@ def currents(conv: Conv, shape: tuple[int, int, int],
         total = _multiply_maps(plan, shape, index)
     else:
         total = _multiply_pixels(plan, shape, channel, pixel, active)
-    return np.ascontiguousarray(total.transpose(2, 0, 1)).astype(np.int64), sops, touched
+    return total.transpose(2, 0, 1).astype(np.int64, order="C"), sops, touched
 
 
 class _Plan:
