@@ -13,6 +13,7 @@ band leaves of the state width. The held-out part is looked at once, at the end.
 """
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -181,7 +182,7 @@ def to_nir(weights: list[np.ndarray]) -> nir.NIRGraph:
     names = list(nodes)
     metadata = {"source": "python -m train.digits", "dt": DT, "discretisation": "snntorch",
                 "reset": "zero"}
-    return nir.NIRGraph(nodes=nodes, edges=list(zip(names, names[1:], strict=False)),
+    return nir.NIRGraph(nodes=nodes, edges=list(pairwise(names)),
                         metadata=metadata)
 
 
@@ -226,12 +227,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("designs/networks"), help="folder of both files")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--requantise", action="store_true", help="keep digits.nir, write digits.npz anew")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     console = Console()
-    weights = train(epochs=arguments.epochs, seed=arguments.seed)
     path = arguments.out / "digits.nir"
-    nir.write(path, to_nir(weights))
+    if not arguments.requantise:
+        nir.write(path, to_nir(train(epochs=arguments.epochs, seed=arguments.seed)))
+    weights = load_weights(path)
     network, report = quantise_digits(path, samples=20)
     network.save(arguments.out / "digits.npz")
     console.print(report.table())

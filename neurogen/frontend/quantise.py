@@ -15,20 +15,19 @@ What the contract cannot keep is refused with the name of the node and what to c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
 
 from neurogen.frontend.graph import FloatConv, FloatDense, FloatLif, FloatNetwork
-from neurogen.frontend.quantise_report import (LayerReport, QuantisationReport, compare_spikes,
-                                               weight_errors)
+from neurogen.frontend.quantise_report import LayerReport, QuantisationReport, compare_spikes, weight_errors
+from neurogen.frontend.quantise_widths import Fit, QuantisationError, decayed
 from neurogen.spec.checks import check_choice, check_int
 from neurogen.spec.conv import Conv
 from neurogen.spec.dense import Dense
 from neurogen.spec.events import Events
-from neurogen.spec.lif import DECAY_ONE, Lif, Reset
-from neurogen.spec.network import Input, Network, NetworkError
+from neurogen.spec.lif import Lif, Reset
+from neurogen.spec.network import Network, NetworkError
 
 
 __all__ = ["QuantisationError", "QuantisationReport", "quantise"]
@@ -37,11 +36,6 @@ __all__ = ["QuantisationError", "QuantisationReport", "quantise"]
 _SCALES = ("layer", "channel", "neuron")
 _CLIPS = ("max", "mse", "events")
 _CANDIDATES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the largest weight, tried by "events"
-_STEPS = 16  # steps of the largest input that a state without an equilibrium must hold
-
-
-class QuantisationError(ValueError):
-    """A float network that the integer contract cannot keep; the message names the node."""
 
 
 def quantise(network: FloatNetwork, *, weight_bits: int | Mapping = 8,
@@ -51,15 +45,15 @@ def quantise(network: FloatNetwork, *, weight_bits: int | Mapping = 8,
              calibration: Sequence[Events] | None = None) -> tuple[Network, QuantisationReport]:
     """Return the integer network and what became of each layer.
 
-    An option marked * may also be a mapping from the name of a population to its value; it then
+    An option marked (*) may also be a mapping from the name of a population to its value; it then
     holds a value for each population.
 
     Parameters
     ----------
     weight_bits
-        * Width of the signed weights, 2 to 8 bits.
+        (*) Width of the signed weights, 2 to 8 bits.
     scale
-        * ``"layer"``: one scale for all weights that reach a population; ``"channel"``: one per
+        (*) ``"layer"``: one scale for all weights that reach a population; ``"channel"``: one per
         channel of a map, one for a whole vector; ``"neuron"``: one per neuron of a vector, one per
         channel of a map. Or the scale itself, above 0: a number, or an array of shape ``(C,)``.
     clip
@@ -67,11 +61,11 @@ def quantise(network: FloatNetwork, *, weight_bits: int | Mapping = 8,
         error of the weights; ``"events"``, fewest spikes that differ on the calibration events,
         layer by layer; a number from 50 to 100, that percentile of the weights' magnitudes is kept.
     state_bits
-        * Width of potentials and currents, 4 to 32 bits, or ``"auto"``: the smallest that holds any
+        (*) Width of potentials and currents, 4 to 32 bits, or ``"auto"``: the smallest that holds any
         potential below the threshold, ``guard`` thresholds beyond that, and a read-out's or
         current's largest equilibrium, but no more of those than 16 steps of input bring.
     fraction_bits
-        * Bits of potentials below one weight LSB, 0 to 8.
+        (*) Bits of potentials below one weight LSB, 0 to 8.
     decay_bits
         Bits of the decay factors after the point, 1 to 12.
     guard
@@ -150,7 +144,7 @@ def _refuse(network, name):
     for present, what, instead in (
             (lif.double_threshold, "snnTorch's double threshold",
              "import with plain subtraction (rule 'norse')"),
-            (lif.reset_delayed, "a reset one step late",
+            (lif.reset_delayed, "reset one step late",
              "import with a reset in the same step (rule 'norse' or 'snntorch')"),
             (lif.old_current, "membranes that take the current of the step before",
              "import with the new current (rule 'norse' or 'snntorch')"),
@@ -283,7 +277,7 @@ def _population(network, name, scale, fraction_bits, decay_bits):
                                     f"use scale='layer'")
         # The float rule clamps before the decay, the contract after it; decaying the clamp makes
         # them equal.
-        clamp = -_decayed(-int(np.rint(np.ravel(bounds)[0])), fields["decay"])
+        clamp = -decayed(-int(np.rint(np.ravel(bounds)[0])), fields["decay"])
     return fields, clamp
 
 
@@ -306,7 +300,7 @@ def _build(network, scales, chosen, decay_bits, guard, guards):
     nodes = {name: nodes[name] for name in network.nodes}
     needed = {}
     for name in network.populations:
-        fit = _Fit(nodes, network, name, fields[name], clamps[name], guard, guards.get(name))
+        fit = Fit(nodes, network, name, fields[name], clamps[name], guard, guards.get(name))
         nodes[name], needed[name] = fit.choose(chosen[name]["state_bits"])
     try:
         result = Network(nodes, network.edges, network.outputs,
@@ -329,109 +323,6 @@ def _metadata(network, scales, chosen, decay_bits):
         name: {"weight_bits": chosen[name]["weight_bits"], "scale": np.asarray(scales[name]).tolist()}
         for name in network.populations}}
     return metadata
-
-
-# -- Widths --------------------------------------------------------------------------------------------
-
-def _decayed(value, decay):
-    """Return the largest of a non-negative value after decay."""
-    return value * int(np.max(decay)) >> 12
-
-
-def _equilibrium(value, decay):
-    """Return what a state that gains ``value`` in every step decays to, or 16 steps' worth."""
-    factor = int(np.max(decay))
-    limit = _STEPS * value
-    return min(limit, value * factor // (DECAY_ONE - factor)) if factor < DECAY_ONE else limit
-
-
-class _Fit:
-    """The search for the width and the guard band of one population."""
-
-    def __init__(self, nodes, network, name, fields, clamp, guard, band):
-        self.nodes, self.network, self.name = nodes, network, name
-        self.fields, self.clamp, self.guard, self.band = fields, clamp, guard, band
-
-    def choose(self, bits):
-        """Return the `Lif` of a width, or of the smallest, and the smallest comfortable width."""
-        comfortable = next((b for b in range(4, 33) if self._lif(b, self.guard)), None)
-        if bits == "auto":
-            if comfortable is None:
-                raise QuantisationError(f"Node {self.name!r}: no state width up to 32 bits holds its "
-                                        f"potentials; use fewer fraction or weight bits")
-            return self._lif(comfortable, self.guard), comfortable
-        lif = self._lif(bits, None)
-        if lif is None:
-            smallest = next((b for b in range(bits, 33) if self._lif(b, None)), None)
-            instead = f"at least {smallest} bits" if smallest else "above 32 bits"
-            raise QuantisationError(f"Node {self.name!r}: state width must be {instead} for its weights and "
-                                    f"thresholds, not {bits}; use fewer fraction or weight bits, or "
-                                    f"state_bits='auto'")
-        return lif, comfortable
-
-    def _lif(self, bits, guard):
-        """Return the population in ``bits`` bits, or ``None``; without ``guard``, the tightest fit."""
-        top = (1 << (bits - 1)) - 1
-        fields = {"threshold": np.int64(top), **self.fields}
-        if any(np.max(np.abs(fields[key])) > top for key in ("threshold", "bias", "reset_value", "initial")):
-            return None
-        try:
-            lif = Lif(**fields, state_bits=bits, v_lo=0, v_hi=0)
-        except ValueError as error:
-            raise QuantisationError(f"Node {self.name!r}: {error}") from None
-        if self.band is not None:
-            return self._given(lif, top)
-        proof = Network(self.nodes | {self.name: lif}, self.network.edges,
-                        self.network.outputs).proof(self.name)
-        high = self._side(lif, proof.positive, top - proof.positive, guard, 1)
-        low = self._side(lif, -proof.negative, top + 1 + proof.negative, guard, -1)
-        if high is None or low is None:
-            return None
-        return replace(lif, v_hi=high[0], i_hi=high[1], v_lo=-low[0], i_lo=-low[1])
-
-    def _given(self, lif, top):
-        if any(not -top - 1 <= value <= top for value in self.band.values()):
-            return None
-        lif = replace(lif, **self.band)
-        network = Network(self.nodes | {self.name: lif}, self.network.edges, self.network.outputs)
-        return lif if network.proof(self.name).bits <= lif.state_bits else None
-
-    def _side(self, lif, step, room, guard, sign):
-        """Return the guards of V and I on one side as magnitudes, or ``None`` if there is no room.
-
-        ``step`` is the largest input of a step and ``room`` what it leaves; ``sign`` is the side's.
-        """
-        initial = max(0, int((sign * lif.initial).max()))
-        current_full = current_least = 0
-        if lif.cuba:
-            current_least = max(_decayed(step, lif.synapse_decay), initial)
-            current_full = max(_equilibrium(step, lif.synapse_decay), initial)
-        least, full = self._potentials(lif, step + current_full, guard or 1.0, sign)
-        least = max(least, 0 if lif.cuba else initial)
-        full = max(least, full)
-        if guard is not None:
-            current_least, least = current_full, full
-        if sign < 0 and self.clamp is not None:
-            least = full = -self.clamp
-        if room < least + current_least:
-            return None
-        current = min(current_full, max(current_least, room - full))
-        potential = room - current
-        return (-self.clamp if sign < 0 and self.clamp is not None else potential), current
-
-    def _potentials(self, lif, step, guard, sign):
-        """Return the least and the comfortable magnitude of V after a step, on one side."""
-        equilibrium = _equilibrium(step, lif.decay)
-        if lif.reset is Reset.NONE:
-            return _decayed(step, lif.decay), equilibrium
-        after = max(0, int((sign * lif.reset_value).max())) if lif.reset is Reset.ZERO else 0
-        threshold = int(lif.threshold.max())
-        below = max(_decayed(threshold - 1 if sign > 0 else threshold, lif.decay), after)
-        if sign > 0 and lif.reset is Reset.ZERO:
-            return below, below  # nothing stays above the threshold
-        if sign < 0:
-            below = max(after, min(below, equilibrium))
-        return below, max(below, min(int(guard * threshold), equilibrium))
 
 
 # -- Report --------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+
 from neurogen.frontend.graph import FloatNetwork
 from neurogen.frontend.simulate import simulate
 from neurogen.golden.network import run
