@@ -12,15 +12,14 @@ PY     := $(VENV)/bin/python
 build: $(VENV)/.installed
 	$(PY) -m designs.mega build --target fpga
 
-# The stamps are touched last, so that an interrupted installation starts again.
-$(PY):
+# The stamps are touched last, and `venv` mends what is half there: an interrupted installation starts again.
+$(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.installed: pyproject.toml | $(PY)
 	$(PY) -m pip install --quiet --editable '.[fpga,sim]'
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(PY)
+$(VENV)/.installed-dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --editable '.[fpga,sim,docs,dev]'
 	touch $(VENV)/.installed $@
 
