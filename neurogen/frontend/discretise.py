@@ -121,8 +121,12 @@ class _Lowering:
                 self.output(name)
         self.break_cycles()
         try:
-            network = FloatNetwork(self.nodes, tuple(Edge(s, t, d) for (s, t), d in self.edges.items()),
-                                   tuple(dict.fromkeys(self.outputs)), self.metadata())
+            edges = tuple(Edge(s, t, d) for (s, t), d in self.edges.items())
+            outputs = tuple(dict.fromkeys(self.outputs))
+            network = FloatNetwork(self.nodes, edges, outputs, self.metadata())
+            # HDF5 lists nodes by name; a reader of reports wants them as the spikes run.
+            network = FloatNetwork({n: self.nodes[n] for n in network.order}, edges, outputs,
+                                   network.metadata)
             return to_fixed_point(network) if self.rule.fixed_point else network
         except ValueError as error:
             raise NirError(f"{self.graph.source}: {error}") from None

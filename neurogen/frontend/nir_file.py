@@ -4,7 +4,11 @@ Nested graphs are inlined (``outer.inner``), shapes are left to `neurogen.fronte
 read before its size is known, and links to other places or files are not followed.
 """
 
+import io
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +25,8 @@ MAX_BYTES = 1 << 28  # of all parameters together, as float64
 MAX_NODES = 1024
 MAX_EDGES = 65536
 MAX_DEPTH = 8
+TIMEOUT = 60     # seconds
+MAX_MEMORY = 4 << 30
 
 _NEURON = {"r": "float"}
 _THRESHOLD = {"v_threshold": "float", "v_reset": "float?"}
@@ -87,8 +93,14 @@ class NirGraph:
         return NirError(f"{self.source}: node {node!r} ({self.nodes[node].type}): {text}")
 
 
-def read_nir(path: str | os.PathLike) -> NirGraph:
+def read_nir(path: str | os.PathLike, isolated: bool = True) -> NirGraph:
     """Read a ``.nir`` file.
+
+    Parameters
+    ----------
+    isolated
+        Read in a process of its own, with limits on time and memory: on damaged files libhdf5 itself
+        may loop for ever or crash. Without, reading is faster.
 
     Raises
     ------
@@ -98,6 +110,10 @@ def read_nir(path: str | os.PathLike) -> NirGraph:
     path = Path(path)
     if not path.is_file():
         raise NirError(f"{path}: file must exist")
+    return _read_isolated(path) if isolated else _read(path)
+
+
+def _read(path):
     try:
         with h5py.File(path, "r") as file:
             return _Reader(str(path), file).graph()
@@ -106,6 +122,58 @@ def read_nir(path: str | os.PathLike) -> NirGraph:
     except Exception as error:  # libhdf5 and h5py raise nearly everything on damaged files
         text = " ".join(str(error).split())[:200]
         raise NirError(f"{path}: file must be a readable HDF5 file: {text}") from None
+
+
+_WORKER = "from neurogen.frontend.nir_file import _worker; _worker()"
+
+
+def _read_isolated(path):
+    folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders)),
+                                "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run([sys.executable, "-c", _WORKER, os.fspath(path)], env=environment,
+                              capture_output=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise NirError(f"{path}: file must be readable within {TIMEOUT} s; it is damaged") from None
+    if done.returncode:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1][:200]
+        raise NirError(f"{path}: file must be a readable HDF5 file: the reader ended with status "
+                       f"{done.returncode} {last}".rstrip())
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as archive:
+        header = json.loads(archive["header"].tobytes())
+        if "error" in header:
+            raise NirError(header["error"])
+        nodes = {}
+        for name, kind, params in header["nodes"]:
+            nodes[name] = NirNode(kind, {k: v if isinstance(v, str) else archive[str(v)]
+                                         for k, v in params.items()})
+    return NirGraph(nodes, tuple(map(tuple, header["edges"])), str(path), header["version"])
+
+
+def _worker():
+    """Read the file that the command line names and write it to standard output as ``.npz``."""
+    if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    arrays = {}
+    try:
+        graph = _read(Path(sys.argv[1]))
+        nodes = []
+        for name, node in graph.nodes.items():
+            params: dict[str, str | int] = {}
+            for key, value in node.params.items():
+                params[key] = value if isinstance(value, str) else len(arrays)
+                if not isinstance(value, str):
+                    arrays[str(len(arrays))] = value
+            nodes.append((name, node.type, params))
+        header = {"nodes": nodes, "edges": graph.edges, "version": graph.version}
+    except NirError as error:
+        header = {"error": str(error)}
+    buffer = io.BytesIO()
+    np.savez(buffer, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    sys.stdout.buffer.write(buffer.getvalue())
 
 
 class _Reader:
@@ -251,8 +319,8 @@ class _Reader:
             dataset = self.member(where, group, name, h5py.Dataset)
             if rule == "pad?" and h5py.check_string_dtype(dataset.dtype):
                 params[name] = self.text(where, dataset, name)
-            elif rule.endswith("?") and dataset.shape is None:
-                continue  # HDF5's empty dataset stands for None
+            elif rule.endswith("?") and not dataset.size:
+                continue  # an empty dataset stands for None
             else:
                 convert = _as_float if rule.startswith("float") else _as_int
                 params[name] = self.number(where, dataset, name, convert)
@@ -271,15 +339,20 @@ class _Reader:
 
 
 def _as_float(value):
-    value = value.astype(np.float64)
+    if not value.size:
+        raise ValueError("not be empty")
+    with np.errstate(invalid="ignore", over="ignore"):  # odd bit patterns; they are refused below
+        value = value.astype(np.float64)
     if not np.isfinite(value).all():
         raise ValueError(f"be finite, and {int((~np.isfinite(value)).sum())} of {value.size} values are not")
     return value
 
 
 def _as_int(value):
-    if value.dtype.kind == "f" and not (np.isfinite(value).all() and (value == np.round(value)).all()):
+    if value.dtype.kind == "f":
+        value = _as_float(value)
+    if value.dtype.kind == "f" and (value != np.round(value)).any():
         raise ValueError(f"be integers, not {value.ravel()[:4].tolist()}")
-    if value.size > 64 or (np.abs(value.astype(np.float64)) > 2**31).any():
+    if not 0 < value.size <= 64 or not (np.abs(value.astype(np.float64)) < 2**31).all():
         raise ValueError("be a few integers below 2**31")
     return value.astype(np.int64)

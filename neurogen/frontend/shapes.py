@@ -56,7 +56,7 @@ def infer_shapes(graph: NirGraph) -> dict[str, Shape]:
 
 
 def _input_shape(graph, name):
-    shape = tuple(int(n) for n in np.atleast_1d(graph.nodes[name].params["shape"]))
+    shape = tuple(int(n) for n in graph.nodes[name].params["shape"].ravel())
     while len(shape) > 3 and shape[0] == 1:
         shape = shape[1:]  # a batch of one
     if not 1 <= len(shape) <= 3:
@@ -148,8 +148,8 @@ def _check_bias(graph, name, outputs):
 def flatten_range(graph: NirGraph, name: str, dims: int) -> tuple[int, int]:
     """Return the first and last dimension that a Flatten joins (NIR has no batch dimension)."""
     params = graph.nodes[name].params
-    first = int(params["start_dim"].item()) if "start_dim" in params else 1
-    last = int(params["end_dim"].item()) if "end_dim" in params else -1
+    first, last = (int(params[key].ravel()[0]) if key in params else default
+                   for key, default in (("start_dim", 1), ("end_dim", -1)))
     stored = params.get("input_type")
     if stored is not None and stored.size == dims + 1 and first >= 1:
         first -= 1  # written with a batch dimension
