@@ -195,7 +195,8 @@ def draw_raster(raster: Mapping[str, Mapping], steps: int | None = None) -> str:
     for k, (axis, (name, t, n, _), size) in enumerate(zip(axes, panels, sizes, strict=True)):
         if size <= 64:  # a bar as high as its neuron's line
             axis.plot(t, n, linestyle="none", color=_SPIKES[k % len(_SPIKES)], marker="|",
-                      markersize=max(2.0, 46 * heights[k] / size), markeredgewidth=min(6, max(1, 200 / steps)))
+                      markersize=max(2.0, 46 * heights[k] / size),
+                      markeredgewidth=min(6, max(1, 200 / steps)))
         else:  # lines could not be told apart
             axis.imshow(_density(t, n, steps, size, _SPIKES[k % len(_SPIKES)]), aspect="auto",
                         interpolation="nearest", extent=(-0.5, steps - 0.5, size - 0.5, -0.5))
