@@ -25,7 +25,7 @@ MAX_BYTES = 1 << 28  # of all parameters together, as float64
 MAX_NODES = 1024
 MAX_EDGES = 65536
 MAX_DEPTH = 8
-TIMEOUT = 60     # seconds
+TIMEOUT = 30     # seconds
 MAX_MEMORY = 4 << 30
 
 _NEURON = {"r": "float"}

@@ -16,6 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from neurogen.frontend import nir_file
 from neurogen.frontend.discretise import discretise
 from neurogen.frontend.nir_file import NirError, read_nir
 from neurogen.frontend.rules import RULES
@@ -128,7 +129,7 @@ def child(first: int, count: int, seeds: list[bytes], folder: Path, megabytes: i
     tally: dict[str, int] = {}
     for seed in range(first, first + count):
         (folder / "seed").write_text(str(seed))
-        signal.alarm(10)  # a case in which libhdf5 hangs ends this process
+        signal.alarm(5)  # a case in which libhdf5 hangs ends this process
         result = one_case(seed, seeds, folder)
         tally[result] = tally.get(result, 0) + 1
     (folder / "tally").write_text(repr(tally))
@@ -142,6 +143,7 @@ def main() -> int:
     parser.add_argument("--megabytes", type=int, default=3000)
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
+    nir_file.TIMEOUT = 5
     seed, total, failures, end = options.seed, {}, [], time.monotonic() + options.seconds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
