@@ -1,21 +1,14 @@
 """The event-driven accelerator."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from neurogen.rtl.address import AddressGenerator, instruction_layout, operation_layout
 from neurogen.rtl.bus import WishboneSignature
-from neurogen.rtl.cluster import Cluster, Forward
-from neurogen.rtl.control import BUS_ADDRESS_BITS, Control, WeightWriter, control_ports
-from neurogen.rtl.loader import Loader
-from neurogen.rtl.pool import MaxPoolFilter
-from neurogen.rtl.sequencer import INCREMENT_BITS, Sequencer
-from neurogen.rtl.spikes import Extractor, SpikeMemory
-from neurogen.rtl.streams import SkidBuffer
-from neurogen.rtl.sweep import SweepControl
-from neurogen.rtl.transfer import Emitter, Feeder
-from neurogen.spec.mega import BANKS, BLOCK, COUNTERS, MegaSpec, Op, Source
+from neurogen.rtl.control import BUS_ADDRESS_BITS, Control, control_ports
+from neurogen.rtl.conv import ConvEngine
+from neurogen.rtl.sequencer import Sequencer
+from neurogen.spec.mega import COUNTERS, MegaSpec
 
 
 __all__ = ["Mega"]
@@ -72,70 +65,33 @@ class Mega(wiring.Component):
         connect(m, core.o_events, flipped(self.o_events))
         if self._spec.external:
             connect(m, core.mem, flipped(self.mem))
-        for name in _CONTROLS:
-            inner, outer = getattr(core, name), getattr(control, name)
-            m.d.comb += inner.eq(outer)
-        for name in _STATUS:
-            m.d.comb += getattr(control, name).eq(getattr(core, name))
+        for name, port in control_ports(self._spec).items():
+            if name != "abort":
+                inner, outer = getattr(core, name), getattr(control, name)
+                m.d.comb += inner.eq(outer) if port.flow is Out else outer.eq(inner)
         m.d.comb += self.idle.eq(~core.busy)
         return m
 
 
-# Signals between the control bus and the rest, of the same name on both sides.
-_CONTROLS = ("start", "proceed", "steps", "program_en", "program_addr", "program_data",
-             "counter_en", "counter_addr", "place", "cluster", "bank", "row", "weight_en",
-             "weight", "state_read", "state_lane")
-_STATUS = ("busy", "step", "unknown", "bad_event", "counter_data", "state_data")
-
-
 class _Core(wiring.Component):
-    """Everything that an abort resets."""
+    """Program and engine: everything that an abort resets."""
 
     def __init__(self, spec):
         self._spec = spec
-        control = control_ports(spec)
-        ports = {name: In(control[name].shape) for name in _CONTROLS}
-        ports |= {name: Out(control[name].shape) for name in _STATUS}
+        ports = {name: port.flip() for name, port in control_ports(spec).items() if name != "abort"}
         ports |= {"i_events": In(stream.Signature(32)), "o_events": Out(stream.Signature(32))}
         if spec.external:
             ports["mem"] = Out(WishboneSignature(30))
         super().__init__(ports)
 
     def elaborate(self, platform):
-        spec = self._spec
         m = Module()
-        m.submodules.sequencer = sequencer = Sequencer(spec)
-        m.submodules.address = address = AddressGenerator(spec)
-        m.submodules.sweep = sweep = SweepControl(spec)
-        m.submodules.spikes = spikes = SpikeMemory(spec)
-        m.submodules.extractor = extractor = Extractor(spec)
-        m.submodules.feeder = feeder = Feeder(spec)
-        m.submodules.emitter = emitter = Emitter(spec)
-        clusters = [Cluster(spec) for _ in range(spec.clusters)]
-        for number, cluster in enumerate(clusters):
-            m.submodules[f"cluster{number}"] = cluster
-        i = sequencer.instruction
-        begin = Signal()  # one cycle after execute, when the spike row is known
-        spike_row = Signal(spec.spike_address_bits)
-        slot = Signal(8)
-        m.d.comb += slot.eq((sequencer.step + i.ring_phase) & i.ring_mask)
-        m.d.sync += [begin.eq(sequencer.execute),
-                     spike_row.eq(i.spike_base + slot * i.ring_stride)]
-
-        self._sequence(m, sequencer)
-        self._sources(m, i, begin, spike_row, extractor, spikes, feeder, emitter, address)
-        self._sweeping(m, i, begin, spike_row, sweep, spikes, address, clusters)
-        self._pipeline(m, i, address, sweep, clusters)
-        loading = self._weights(m, i, begin, clusters)
-        self._host(m, clusters)
-        clear = self._clear(m, i, begin, spikes, sweep)
-        done = feeder.done & emitter.done & sweep.done & ~address.busy & ~loading & ~clear
-        m.d.comb += sequencer.done.eq(done & self._drained(m, address))
-        m.d.comb += emitter.step.eq(sequencer.step)
-        self._count(m, sequencer, address, sweep, feeder, emitter)
-        return m
-
-    def _sequence(self, m, sequencer):
+        m.submodules.sequencer = sequencer = Sequencer(self._spec)
+        m.submodules.engine = engine = ConvEngine(self._spec)
+        connect(m, flipped(self.i_events), engine.i_events)
+        connect(m, engine.o_events, flipped(self.o_events))
+        if self._spec.external:
+            connect(m, engine.mem, flipped(self.mem))
         m.d.comb += [
             sequencer.start.eq(self.start), sequencer.proceed.eq(self.proceed),
             sequencer.steps.eq(self.steps), self.step.eq(sequencer.step),
@@ -144,201 +100,14 @@ class _Core(wiring.Component):
             sequencer.w_data.eq(self.program_data),
             sequencer.r_en.eq(self.counter_en), sequencer.r_addr.eq(self.counter_addr),
             self.counter_data.eq(sequencer.r_data),
+            engine.instruction.eq(sequencer.instruction), engine.step.eq(sequencer.step),
+            engine.execute.eq(sequencer.execute), sequencer.done.eq(engine.done),
+            self.bad_event.eq(engine.bad_event), self.state_data.eq(engine.state_data),
+            *(sequencer.increments[k].eq(engine.increments[k]) for k in range(len(COUNTERS))),
+            *(getattr(engine, name).eq(getattr(self, name)) for name in _WINDOW),
         ]
+        return m
 
-    def _sources(self, m, i, begin, spike_row, extractor, spikes, feeder, emitter, address):
-        """Events from the stream and from spikes, to the address generator and the output."""
-        spec = self._spec
-        m.submodules.i_buffer = i_buffer = SkidBuffer(32)
-        m.submodules.o_buffer = o_buffer = SkidBuffer(32)
-        connect(m, flipped(self.i_events), i_buffer.i)
-        connect(m, i_buffer.o, feeder.i_words)
-        connect(m, emitter.o_words, o_buffer.i)
-        connect(m, o_buffer.o, flipped(self.o_events))
-        integrate, emit = i.op == Op.INTEGRATE, i.op == Op.EMIT
-        m.d.comb += [
-            extractor.start.eq(begin & (emit | (integrate & (i.source == Source.SPIKES)))),
-            extractor.base.eq(spike_row), extractor.rows.eq(i.rows),
-            extractor.tiles.eq(i.tiles), extractor.tiles_x.eq(i.tiles_x),
-            extractor.vector.eq(i.vector),
-            spikes.r_en.eq(extractor.r_en), spikes.r_row.eq(extractor.r_row),
-            extractor.r_data.eq(spikes.r_data),
-            spikes.sr_block.eq(extractor.sr_block), extractor.sr_flags.eq(spikes.sr_flags),
-            feeder.instruction.eq(i), emitter.instruction.eq(i),
-            feeder.start.eq(begin & integrate), emitter.start.eq(begin & emit),
-            feeder.extracted.eq(~extractor.busy), emitter.extracted.eq(~extractor.busy),
-            feeder.inside.eq(address.accepted | ~address.i_events.valid),
-            self.bad_event.eq(feeder.bad_event),
-            address.instruction.eq(i),
-        ]
-        for unit, active in ((feeder, integrate), (emitter, emit)):
-            m.d.comb += [unit.i_events.payload.eq(extractor.o_events.payload),
-                         unit.i_events.valid.eq(extractor.o_events.valid & active)]
-        m.d.comb += extractor.o_events.ready.eq(
-            Mux(emit, emitter.i_events.ready, feeder.i_events.ready))
-        if spec.max_pool_rows:
-            m.submodules.pool = pool = MaxPoolFilter(spec)
-            # The filter wants pooled coordinates inside the map.
-            p = feeder.o_events.p
-            y, x = p.y >> i.pool_log2, p.x >> i.pool_log2
-            inside = (y < i.in_h) & (x < i.in_w)
-            m.d.comb += [
-                pool.start.eq(begin & integrate & i.max_pool),
-                pool.in_h.eq(i.in_h), pool.in_w.eq(i.in_w),
-                address.pooled.eq(i.max_pool),
-                pool.i_events.p.c.eq(p.c), pool.i_events.p.y.eq(y), pool.i_events.p.x.eq(x),
-                feeder.held.eq(i.max_pool & pool.busy),
-            ]
-            with m.If(i.max_pool):
-                m.d.comb += [
-                    pool.i_events.valid.eq(feeder.o_events.valid & inside),
-                    feeder.o_events.ready.eq(pool.i_events.ready | ~inside),
-                ]
-                connect(m, pool.o_events, address.i_events)
-            with m.Else():
-                connect(m, feeder.o_events, address.i_events)
-        else:
-            connect(m, feeder.o_events, address.i_events)
 
-    def _sweeping(self, m, i, begin, spike_row, sweep, spikes, address, clusters):
-        spec = self._spec
-        lanes = spec.lanes
-        m.d.comb += [
-            sweep.instruction.eq(i), sweep.spike_row.eq(spike_row),
-            sweep.start.eq(begin & ((i.op == Op.SWEEP) | ((i.op == Op.INIT) & ~i.spikes))),
-            # Lines 0 and 2 of the banks hold both rows of tiles, columns alike.
-            sweep.touch.eq(address.o_valid & address.o.write.as_value().any()),
-            *(sweep.touched[n].eq(address.o.rows[b]) for n, b in enumerate((0, 2, 6, 8))),
-            sweep.spikes.eq(Cat(cluster.spikes[b * lanes:(b + 1) * lanes]
-                                for b in range(BANKS) for cluster in clusters)),
-            sweep.nonzero.eq(Cat(cluster.nonzero for cluster in clusters).any()),
-            spikes.w_en.eq(sweep.w_en), spikes.w_row.eq(sweep.w_row),
-            spikes.w_data.eq(sweep.w_data),
-        ]
-
-    def _pipeline(self, m, i, address, sweep, clusters):
-        """Registers and hazards of the operations: weights, states, sum, write."""
-        spec = self._spec
-        layout = data.StructLayout({"valid": 1, "op": operation_layout(spec)})
-        stages = [Signal(layout, name=f"operation{n}") for n in range(4)]
-        m.d.comb += [stages[0].valid.eq(address.o_valid), stages[0].op.eq(address.o)]
-        for before, after in zip(stages, stages[1:], strict=False):
-            m.d.sync += after.eq(before)
-        _, read, add, write = stages
-        # Two writes may be under way when the states are read: that of the operation just before,
-        # and that of the one before it, which the memory takes at the same edge.
-        forward = data.ArrayLayout(Forward, BANKS)
-        forward = Signal(forward)
-        for b in range(BANKS):
-            def same(other, b=b):
-                return other.valid & other.op.write[b] & (other.op.rows[b] == read.op.rows[b])
-            m.d.sync += forward[b].eq(Mux(same(add), Forward.ADDED,
-                                          Mux(same(write), Forward.WRITTEN, Forward.MEMORY)))
-        swept = Signal()
-        m.d.comb += swept.eq(sweep.write.any())
-        single = sweep.read | self.state_read
-        row = Mux(sweep.read, sweep.read_row, self.row)
-        loaded = Signal()
-        m.d.sync += loaded.eq(self.state_read)
-        for number, cluster in enumerate(clusters):
-            m.d.comb += [
-                cluster.weight_en.eq(address.o_valid | sweep.weight_en),
-                cluster.weight_row.eq(Mux(sweep.weight_en, sweep.weight_row,
-                                          address.o.weight_row)),
-                cluster.read.weights.eq(read.valid),
-                cluster.read.turn_y.eq(read.op.turn_y), cluster.read.turn_x.eq(read.op.turn_x),
-                cluster.read.fraction.eq(i.fraction),
-                cluster.read.states.eq(read.valid | single),
-                cluster.lif.eq(sweep.lif), cluster.lif.load.eq(sweep.lif.load | loaded),
-            ]
-            for b in range(BANKS):
-                m.d.comb += [
-                    cluster.read.rows[b].eq(Mux(single, row, read.op.rows[b])),
-                    cluster.add.write[b].eq(Mux(swept, sweep.write[b],
-                                                add.valid & add.op.write[b])),
-                    cluster.add.rows[b].eq(Mux(swept, sweep.write_row, add.op.rows[b])),
-                    cluster.add.forward[b].eq(Mux(swept, Forward.SWEPT, forward[b])),
-                ]
-
-    def _drained(self, m, address):
-        """Return whether the last operation has been written."""
-        quiet = Signal(range(8))
-        with m.If(address.busy | address.o_valid):
-            m.d.sync += quiet.eq(0)
-        with m.Elif(quiet != 4):
-            m.d.sync += quiet.eq(quiet + 1)
-        return quiet == 4
-
-    def _weights(self, m, i, begin, clusters):
-        """Weights from the control bus or from the external memory; return whether a LOAD runs."""
-        spec = self._spec
-        m.submodules.writer = writer = WeightWriter(spec)
-        for number, cluster in enumerate(clusters):
-            m.d.comb += [cluster.w_tap.eq(writer.w_tap[number]), cluster.w_row.eq(writer.w_row),
-                         cluster.w_data.eq(writer.w_data)]
-        m.d.comb += [
-            writer.place.eq(self.place), writer.cluster.eq(self.cluster),
-            writer.tap.eq(self.bank), writer.row.eq(self.row),
-            writer.push.eq(self.weight_en), writer.weight.eq(self.weight),
-        ]
-        if not spec.external:
-            return 0
-        m.submodules.loader = loader = Loader(spec)
-        connect(m, loader.mem, flipped(self.mem))
-        m.d.comb += [loader.start.eq(begin & (i.op == Op.LOAD)), loader.address.eq(i.external),
-                     loader.rows.eq(i.rows)]
-        with m.If(loader.busy | loader.start):
-            m.d.comb += [writer.place.eq(loader.start), writer.cluster.eq(0), writer.tap.eq(0),
-                         writer.row.eq(i.weight_base), writer.walk.eq(1),
-                         writer.push.eq(loader.push), writer.weight.eq(loader.weight)]
-        return loader.busy
-
-    def _host(self, m, clusters):
-        """States, read through the register that feeds the LIF data paths."""
-        index = self.bank * self._spec.lanes + self.state_lane
-        for number, cluster in enumerate(clusters):
-            m.d.comb += cluster.r_index.eq(index)
-            with m.If(self.cluster == number):
-                m.d.comb += self.state_data.eq(cluster.r_data)
-
-    def _clear(self, m, i, begin, spikes, sweep):
-        """INIT of spikes: zero summaries, a block a cycle. Return whether it runs."""
-        left = Signal.like(i.rows)
-        block = Signal.like(sweep.s_block)
-        clearing = Signal()
-        m.d.comb += clearing.eq(left != 0)
-        with m.If(begin & (i.op == Op.INIT) & i.spikes):
-            m.d.sync += [left.eq((i.rows + BLOCK - 1) >> 3), block.eq(i.spike_base >> 3)]
-        with m.Elif(clearing):
-            m.d.sync += [left.eq(left - 1), block.eq(block + 1)]
-        m.d.comb += [
-            spikes.s_en.eq(sweep.s_en | clearing),
-            spikes.s_block.eq(Mux(clearing, block, sweep.s_block)),
-            spikes.s_flags.eq(Mux(clearing, 0, sweep.s_flags)),
-        ]
-        return clearing
-
-    def _count(self, m, sequencer, address, sweep, feeder, emitter):
-        """Registers of what the current instruction has done, in the order of `COUNTERS`."""
-        lanes = self._spec.total_lanes
-        # The count of a row's spikes, in two stages: a bank, then all.
-        banks = Signal(data.ArrayLayout(range(lanes + 1), BANKS))
-        for b in range(BANKS):
-            word = Mux(sweep.w_en, sweep.w_data[b * lanes:(b + 1) * lanes], 0)
-            m.d.sync += banks[b].eq(sum(word[lane] for lane in range(lanes)))
-        running = Signal()
-        with m.If(sequencer.execute):
-            m.d.sync += running.eq(1)
-        with m.Elif(sequencer.done):
-            m.d.sync += running.eq(0)
-        added = {
-            "events": address.accepted, "sops": address.sops, "spikes": sum(banks),
-            "rows": sweep.swept, "cycles": running, "stalls": feeder.stalled | emitter.stalled,
-        }
-        for k, name in enumerate(COUNTERS):
-            counter = Signal(INCREMENT_BITS, name=f"count_{name}")
-            m.d.comb += sequencer.increments[k].eq(counter)
-            with m.If(sequencer.execute):
-                m.d.sync += counter.eq(0)
-            with m.Else():
-                m.d.sync += counter.eq(counter + added[name])
+# Ports of the memory window that pass from the control bus to the engine.
+_WINDOW = ("place", "cluster", "bank", "row", "weight_en", "weight", "state_read", "state_lane")

@@ -6,14 +6,17 @@ from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.address import instruction_layout
 from neurogen.rtl.memory import Ram
-from neurogen.spec.mega import COUNTER_BITS, COUNTER_WORDS, COUNTERS, MegaSpec, Op
+from neurogen.spec.mega import (
+    COUNTER_BITS,
+    COUNTER_WORDS,
+    COUNTERS,
+    INCREMENT_BITS,
+    MegaSpec,
+    Op,
+)
 
 
-__all__ = ["INCREMENT_BITS", "Sequencer"]
-
-
-# Width of what one execution of an instruction adds to a counter.
-INCREMENT_BITS = 32
+__all__ = ["Sequencer"]
 
 
 class Sequencer(wiring.Component):

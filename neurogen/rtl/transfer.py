@@ -1,6 +1,6 @@
 """Events on their way in and out: from stream words or spikes, and to stream words."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 

@@ -52,7 +52,7 @@ from neurogen.spec.checks import check_int
 from neurogen.spec.events import C_BITS, X_BITS, Y_BITS
 
 
-__all__ = ["BANKS", "BLOCK", "COUNTERS", "COUNTER_BITS", "COUNTER_WORDS", "PARAMETERS", "Csr",
+__all__ = ["BANKS", "BLOCK", "COUNTERS", "COUNTER_BITS", "COUNTER_WORDS", "INCREMENT_BITS", "PARAMETERS", "Csr",
            "MegaSpec", "MemorySelect", "Op", "ResetMode", "Source", "decode", "encode"]
 
 
@@ -66,6 +66,7 @@ PARAMETERS = ("threshold", "leak", "bias", "reset_value", "synapse_leak")
 COUNTERS = ("events", "sops", "spikes", "rows", "cycles", "stalls")
 COUNTER_WORDS = 8  # places per instruction in the counter memory
 COUNTER_BITS = 48
+INCREMENT_BITS = 32  # what one execution of an instruction may add to a counter
 
 
 class Op(IntEnum):
