@@ -163,12 +163,15 @@ def _refuse(network, name):
 def _rows(network, name):
     """Return the weights that reach a population, ``[C, weights of a channel or neuron]``."""
     weights = [network.nodes[edge.source].weight for edge in network.sources(name)]
-    return np.concatenate([weight.reshape(len(weight), -1) for weight in weights], axis=1)
+    rows = np.concatenate([weight.reshape(len(weight), -1) for weight in weights], axis=1)
+    if not np.isfinite(rows).all():
+        raise QuantisationError(f"Node {name!r} must receive finite weights")
+    return rows
 
 
 def _scale(network, name, options, clip):
     """Return the scale of a population, of shape ``()`` or ``(C,)``."""
-    wanted, lif = options["scale"], network.nodes[name]
+    wanted, lif, rows = options["scale"], network.nodes[name], np.abs(_rows(network, name))
     if not isinstance(wanted, str):
         scale = np.asarray(wanted, np.float64)
         if scale.shape not in ((), lif.shape[:1]) or not (np.isfinite(scale) & (scale > 0)).all():
@@ -176,9 +179,6 @@ def _scale(network, name, options, clip):
                              f"not {wanted!r}")
         return scale
     check_choice("Scale", wanted, _SCALES)
-    rows = np.abs(_rows(network, name))
-    if not np.isfinite(rows).all():
-        raise QuantisationError(f"Node {name!r} must receive finite weights")
     if wanted == "layer" or (wanted == "channel" and len(lif.shape) == 1):
         rows = rows.reshape(1, -1)
     limit = (1 << (options["weight_bits"] - 1)) - 1
@@ -223,7 +223,11 @@ def _integers(value, scale, rounding=np.rint):
     value = np.asarray(value, np.float64)
     if np.ndim(scale) and value.ndim > 1:
         scale = scale.reshape(scale.shape + (1,) * (value.ndim - 1))
-    return rounding(value / scale).astype(np.int64)
+    rounded = rounding(value / scale)
+    if not (np.abs(rounded) < 2.0**31).all():
+        raise OverflowError(f"every parameter must be below 2**31 steps of its potential, not "
+                            f"{np.abs(rounded).max():.3g}; use fewer fraction or weight bits")
+    return rounded.astype(np.int64)
 
 
 def _parameter(network, name, key):
@@ -264,9 +268,6 @@ def _population(network, name, scale, fraction_bits, decay_bits):
         fields[key] = _integers(_parameter(network, name, key), unit)
     if lif.reset is not Reset.NONE:
         threshold = _parameter(network, name, "threshold")
-        if np.max(threshold / unit) >= 1 << 31:
-            raise QuantisationError(f"Node {name!r}: threshold must be below 2**31 steps of its potential, "
-                                    f"not {np.max(threshold / unit):.3g}; use fewer fraction or weight bits")
         fields["threshold"] = (_integers(threshold, unit, np.floor) + 1 if lif.strict
                                else _integers(threshold, unit, np.ceil))
     clamp = None
@@ -288,8 +289,11 @@ def _build(network, scales, chosen, decay_bits, guard, guards):
     fields, clamps = {}, {}
     for name in network.populations:
         options = chosen[name]
-        fields[name], clamps[name] = _population(network, name, scales[name], options["fraction_bits"],
-                                                 decay_bits)
+        try:
+            fields[name], clamps[name] = _population(network, name, scales[name], options["fraction_bits"],
+                                                     decay_bits)
+        except OverflowError as error:
+            raise QuantisationError(f"Node {name!r}: {error}") from None
         nodes[name] = Lif(shape=network.nodes[name].shape, threshold=1)  # until its width is known
         for edge in network.sources(name):
             try:

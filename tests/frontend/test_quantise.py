@@ -266,13 +266,26 @@ def test_several_spikes_a_step_that_no_width_holds_are_refused():
      "current (rule 'norse' or 'snntorch')")),
     ({"decay_rounding": "floor"}, ("the integer contract has no decays that round toward minus infinity; "
                                   "import with decays that round toward zero (rule 'lava')")),
-    ({"threshold": 1e12}, ("threshold must be below 2**31 steps of its potential, not 1e+14; use fewer "
+    ({"threshold": 1e12}, ("every parameter must be below 2**31 steps of its potential, not 1e+14; use fewer "
                           "fraction or weight bits")),
 ])
 def test_what_the_contract_cannot_keep_is_refused(change, message):
     with pytest.raises(QuantisationError) as caught:
         quantise(network(replace(LIF, **change)))
     assert str(caught.value) == f"Node 'lif': {message}"
+
+
+@pytest.mark.parametrize(("weight", "bias", "message"), [
+    (WEIGHT, 1e30, ("Node 'fc': every parameter must be below 2**31 steps of its potential, not 1e+32; use "
+                    "fewer fraction or weight bits")),
+    (WEIGHT, np.inf, ("Node 'fc': every parameter must be below 2**31 steps of its potential, not inf; use "
+                      "fewer fraction or weight bits")),
+    (np.array([[np.inf, 1.0]]).T, 0.0, "Node 'lif' must receive finite weights"),
+])
+def test_numbers_beyond_all_widths_are_refused(weight, bias, message):
+    with pytest.raises(QuantisationError) as caught:
+        quantise(network(weight=weight, bias=bias))
+    assert str(caught.value) == message
 
 
 def test_parameters_that_differ_within_a_channel_are_refused():
