@@ -293,7 +293,8 @@ class Model:
         until
             When to stop, after all inputs and the script are through: ``"inputs"`` at once; ``"outputs"``
             when each limit of ``outputs`` is reached; the name of a 1-bit output, when it is high and no
-            output waits to be taken; an integer, when nothing has moved on any stream or bus for this many cycles.
+            output waits to be taken; an integer, when nothing has moved on any stream or bus for this many
+            cycles.
         idle, backpressure
             Probability, per cycle, of offering no input or of accepting no output, for all or by stream.
         seed
@@ -378,6 +379,9 @@ class Model:
         array = np.asarray(values)
         if array.size == 0:
             return np.zeros(0, port.dtype)
+        if array.dtype.kind in "fO" and all(isinstance(value, int) for value in values):
+            # NumPy makes floats of lists with numbers above and below 2**63.
+            return _wide(name, port, list(values)).view(port.dtype).reshape(-1)
         if array.ndim != 1 or array.dtype.kind not in "iu":
             raise TypeError(f"Payloads of {name} must be a list of integers, "
                             f"not {array.dtype} of shape {array.shape}")
@@ -458,7 +462,7 @@ def _wide(name: str, port: Port, values: Any) -> np.ndarray:
         for value in values:
             check_int(f"Payloads of {name}", value, minimum=-2**(port.width - 1), maximum=2**port.width - 1)
             raw += (int(value) & (2**port.width - 1)).to_bytes(port.bytes, "little")
-        return np.frombuffer(raw, np.uint32).reshape(-1, port.words)
+        return np.frombuffer(raw, port.dtype).reshape(-1, port.words)
     if values.dtype != np.uint32 or values.ndim != 2 or values.shape[1] != port.words:
         raise TypeError(f"Payloads of {name} must be uint32 of shape (count, {port.words}), "
                         f"not {values.dtype} of shape {values.shape}")

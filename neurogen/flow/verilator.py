@@ -3,7 +3,7 @@
 How unknown values are treated: what has no initial value in the Verilog (registers without one, and
 memories) starts with random contents chosen by a seed, so that nothing can depend on it unseen. Amaranth
 writes zeros for every memory; blocks of nothing but zeros are removed first, since SRAM macros do not
-start at zero. ``x_initial="zero"`` gives the zeros back (what an FPGA does). ROMs keep their contents.
+start at zero. All words of one memory start alike (Verilator draws once per memory). ``x_initial="zero"`` gives the zeros back (what an FPGA does). ROMs keep their contents.
 """
 
 import ctypes
@@ -35,11 +35,11 @@ from neurogen.flow.tools import (
 __all__ = ["Model", "Run", "SimulationError", "ToolError", "compile_model", "to_verilog"]
 
 _TRACES = {"": 0, "vcd": 1, "fst": 2}
-_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
+_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
 _PORT = re.compile(r"^\s*VL_(IN|OUT|INOUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,(\d+))?\);", re.MULTILINE)
 _VERILATE = ["--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3", "-Wno-fatal",
-             "-Wno-lint", "-Wno-style", "--prefix", "Vdut", "--quiet-stats", "--timescale", "1ns/1ns", "-Mdir",
-             "."]
+             "-Wno-lint", "-Wno-style", "--prefix", "Vdut", "--quiet-stats", "--timescale", "1ns/1ns",
+             "-Mdir", "."]
 
 
 def to_verilog(component: object, name: str) -> str:
