@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurogen.frontend.convs import dense_kernel, pooled_kernel, square_axes
+from neurogen.frontend.cycles import find_back_edge
 from neurogen.frontend.fixed import to_fixed_point
 from neurogen.frontend.graph import (
     Edge,
@@ -389,7 +390,7 @@ class _Lowering:
 
     def break_cycles(self):
         """Delay recurrent edges by a step, so that they read the spikes of the step before."""
-        while (edge := self.find_back_edge()) is not None:
+        while (edge := find_back_edge(self.nodes, self.edges)) is not None:
             self.edges[edge] = 1
             source, synapse = edge
             self.notes.append(f"{source} -> {synapse}: recurrent, reads the spikes of the step before")
@@ -401,31 +402,3 @@ class _Lowering:
                     bias = np.reshape(node.bias, (-1,) + (1,) * max(lif.initial.ndim - 1, 0))
                     self.nodes[target] = replace(lif, initial=lif.initial - bias)
                 self.notes.append(f"{synapse}: its bias acts from the second step on")
-
-    def find_back_edge(self):
-        """Return the edge into the last synapse of a cycle without delay, seen from the inputs."""
-        after: dict[str, list[str]] = {n: [] for n in self.nodes}
-        for (source, target), delay in self.edges.items():
-            if not delay:
-                after[source].append(target)
-        state: dict[str, int] = {}
-        starts = sorted(self.nodes, key=lambda n: not isinstance(self.nodes[n], Input))
-        for start in starts:
-            path, stack = [], [(start, iter(after[start]))] if start not in state else []
-            if stack:
-                state[start], path = 1, [start]
-            while stack:
-                target = next(stack[-1][1], None)
-                if target is None:
-                    state[path.pop()] = 2
-                    stack.pop()
-                elif state.get(target) == 1:
-                    cycle = path[path.index(target):]
-                    last = max(i for i, n in enumerate(cycle)
-                               if isinstance(self.nodes[n], FloatConv | FloatDense))
-                    return cycle[last - 1], cycle[last]
-                elif target not in state:
-                    state[target] = 1
-                    path.append(target)
-                    stack.append((target, iter(after[target])))
-        return None

@@ -55,8 +55,8 @@ def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
 
 def _there(file, name):
     try:
-        return name in file
-    except RuntimeError:  # soft links in a circle, of an earlier mutation
+        return file[name] is not None
+    except (KeyError, OSError, RuntimeError):  # earlier mutations: gone, or links to nowhere or in a circle
         return False
 
 

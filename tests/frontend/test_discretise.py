@@ -177,7 +177,8 @@ def test_dt_is_inferred_from_the_exporters_convention(tmp_path):
         net = network(tmp_path, vector(2, lif(2, 0.01, r)), rule=rule, dt="infer")
         assert net.metadata["dt"] == pytest.approx(5e-4)
     refuse(tmp_path, vector(2, lif(2, 0.01, 1.0)),
-           "node 'n' (LIF): r must be tau / dt to infer dt from it, and 1 is no number of steps; give dt in seconds", dt="infer")
+           "node 'n' (LIF): r must be tau / dt to infer dt from it, and 1 is no number of "
+           "steps; give dt in seconds", dt="infer")
 
 
 @pytest.mark.parametrize(("node", "message", "options"), [
