@@ -83,7 +83,8 @@ def run_cocotb(verilog: str, top: str, test_module: str, *, simulator: str = "ve
     words = [f"{name}={value}" for name, value in (parameters or {}).items()]
     try:
         command = [sys.executable, "-c", _RUNNER, simulator, source, top, test_module, folder, *words]
-        output = run_tool(command, what=f"Running cocotb on {top} in {simulator}", env={**variables, **(env or {})})
+        output = run_tool(command, what=f"Running cocotb on {top} in {simulator}",
+                          env={**variables, **(env or {})})
     except ToolError:
         if not results.exists():  # it did not get as far as the tests
             raise

@@ -3,7 +3,8 @@
 How unknown values are treated: what has no initial value in the Verilog (registers without one, and
 memories) starts with random contents chosen by a seed, so that nothing can depend on it unseen. Amaranth
 writes zeros for every memory; blocks of nothing but zeros are removed first, since SRAM macros do not
-start at zero. All words of one memory start alike (Verilator draws once per memory). ``x_initial="zero"`` gives the zeros back (what an FPGA does). ROMs keep their contents.
+start at zero. All words of one memory start alike (Verilator draws once per memory).
+``x_initial="zero"`` gives the zeros back (what an FPGA does). ROMs keep their contents.
 """
 
 import ctypes
