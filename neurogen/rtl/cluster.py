@@ -65,7 +65,8 @@ class Cluster(wiring.Component):
     An operation takes four cycles: the weights are read (``weight_en``); they are turned to their
     banks while the states are read (``read``); the sum is formed, with states forwarded where a
     write is under way (``add``); the sum is written. Sequencing, hazards and the pipeline
-    registers of the controls belong to `neurogen.rtl.mega.Mega`, once for all clusters, which work in lock step.
+    registers of the controls belong to `neurogen.rtl.conv.ConvEngine`, once for all clusters, which
+    work in lock step.
 
     A row passes through the LIF data paths in ``sweep_cycles`` chunks: it is read, loaded
     (``lif.load``), shifted through (``lif.shift``), collected `LifDatapath.LATENCY` cycles later

@@ -1,5 +1,7 @@
 """The event-driven convolution engine: one instruction of the layer program at a time."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -205,7 +207,7 @@ class ConvEngine(wiring.Component):
         layout = data.StructLayout({"valid": 1, "op": operation_layout(spec)})
         stages = [Signal(layout, name=f"operation{n}") for n in range(4)]
         m.d.comb += [stages[0].valid.eq(address.o_valid), stages[0].op.eq(address.o)]
-        for before, after in zip(stages, stages[1:], strict=False):
+        for before, after in pairwise(stages):
             m.d.sync += after.eq(before)
         _, read, add, write = stages
         # Two writes may be under way when the states are read: that of the operation just before,

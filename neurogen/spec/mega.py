@@ -15,8 +15,8 @@ state
     Lane ``j`` of all is lane ``j % lanes`` of cluster ``j // lanes``.
 weight
     Nine taps of ``weight_depth`` rows per cluster; lane ``j`` of a tap is the weight to lane ``j``.
-    A row that holds *parameters* is read as ``9 * weight_bits`` bits per lane, tap 0 lowest; the fields
-    of `PARAMETERS` follow each other, ``state_bits`` each, over as many rows as needed.
+    A row that holds *parameters* is read as ``9 * weight_bits`` bits per lane, tap 0 lowest; the
+    fields of `PARAMETERS` follow each other, ``state_bits`` each, over as many rows as needed.
 spike
     ``spike_depth`` rows of ``9 * total`` bits, bank-major, in the same order as the states.
 program
@@ -26,22 +26,25 @@ counter
 
 Convolution in runs of 3x3
 --------------------------
-An event at ``(y, x)`` after pooling has the anchor ``Y = (y + pad_y) // stride - off_y`` and the parity
-``p = (y + pad_y) % stride``; it reaches the outputs ``Y - j`` for ``0 <= j < J(p)``,
-``J(p) = ceil((kernel - p) / stride)``, through kernel row ``stride * j + p``. Sub-window ``m`` of ``subs``
-covers ``j = 3 * m + 2 - i`` for tap rows ``i = 0, 1, 2``, that is the outputs ``Y - 3 * m - 2 + i``. Columns
-alike. With ``q = p_y * stride + p_x`` and ``s = (q * subs + m_y) * subs + m_x`` the weights of input channel ``c``
-to output group ``g`` are tap ``3 * i_y + i_x`` of row
+An event at ``(y, x)`` after pooling has the anchor ``Y = (y + pad_y) // stride - off_y`` and the
+parity ``p = (y + pad_y) % stride``; it reaches the outputs ``Y - j`` for ``0 <= j < J(p)``,
+``J(p) = ceil((kernel - p) / stride)``, through kernel row ``stride * j + p``. Sub-window ``m`` of
+``subs`` covers ``j = 3 * m + 2 - i`` for tap rows ``i = 0, 1, 2``, that is the outputs
+``Y - 3 * m - 2 + i``. Columns alike. With ``q = p_y * stride + p_x`` and
+``s = (q * subs + m_y) * subs + m_x`` the weights of input channel ``c`` to output group ``g`` are tap
+``3 * i_y + i_x`` of row
 
     ``weight_base + c * words_per_channel + s * groups + g``
 
-``off_y, off_x`` place a spatial tile: output ``(0, 0)`` of the pass is ``(off_y, off_x)`` of the layer.
+``off_y, off_x`` place a spatial tile: output ``(0, 0)`` of the pass is ``(off_y, off_x)`` of the
+layer.
 
 Dense
 -----
 Event ``(c, y, x)`` has its weights to state row ``r`` of ``groups`` rows in row ``weight_base
-+ c * words_per_channel + y * weight_y + x * weight_x + r``, where tap ``b`` goes to bank ``b``. (The order of the
-compiler: ``words_per_channel = groups``, ``weight_x = in_channels * groups``, ``weight_y = in_w * weight_x``.)
++ c * words_per_channel + y * weight_y + x * weight_x + r``, where tap ``b`` goes to bank ``b``. (The
+order of the compiler: ``words_per_channel = groups``, ``weight_x = in_channels * groups``,
+``weight_y = in_w * weight_x``.)
 """
 
 from dataclasses import dataclass, fields
@@ -52,8 +55,9 @@ from neurogen.spec.checks import check_int
 from neurogen.spec.events import C_BITS, X_BITS, Y_BITS
 
 
-__all__ = ["BANKS", "BLOCK", "COUNTERS", "COUNTER_BITS", "COUNTER_WORDS", "INCREMENT_BITS", "PARAMETERS", "Csr",
-           "MegaSpec", "MemorySelect", "Op", "ResetMode", "Source", "decode", "encode"]
+__all__ = ["BANKS", "BLOCK", "COUNTERS", "COUNTER_BITS", "COUNTER_WORDS", "INCREMENT_BITS",
+           "PARAMETERS", "Csr", "MegaSpec", "MemorySelect", "Op", "ResetMode", "Source", "decode",
+           "encode"]
 
 
 BANKS = 9

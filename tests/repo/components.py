@@ -37,7 +37,7 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "bus.StreamToAxiStream": {"plain": ((_WORD,), {}), "last": ((_WORD,), {"last": True})},
     "cluster.Cluster": _MEGA,
     "control.Control": _MEGA,
-    "control.WeightWriter": _MEGA,
+    "conv.ConvEngine": _MEGA,
     "hostlink.FrameReceiver": {"": ((_LINK,), {})},
     "hostlink.FrameSender": {"": ((_LINK,), {})},
     "hostlink.HostLink": {"": ((_LINK,), {})},
@@ -59,6 +59,7 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "sweep.SweepControl": _MEGA,
     "transfer.Emitter": _MEGA,
     "transfer.Feeder": _MEGA,
+    "weights.WeightWriter": _MEGA,
 }
 
 
