@@ -88,7 +88,8 @@ def discretise(graph: NirGraph, rule: str | Rule = "snntorch", dt: float | str |
     if dt is not None and (isinstance(dt, bool) or not isinstance(dt, int | float | np.number)
                            or not 0 < dt < np.inf):
         raise NirError(f"{graph.source}: dt must be a number of seconds above 0, 'infer' or None, not {dt!r}")
-    return _Lowering(graph, rule, dt, shapes, max_multiplicity).network()
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+        return _Lowering(graph, rule, dt, shapes, max_multiplicity).network()
 
 
 class _Lowering:
@@ -356,6 +357,8 @@ class _Lowering:
         gain = np.broadcast_to(gain, stream.bias.shape)
         weight = stream.weight * gain.reshape(-1, *[1] * (stream.weight.ndim - 1))
         bias = stream.bias * gain
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise self.graph.error(stream.name, f"must have finite weights after the gain of {name!r}")
         bias = bias if bias.any() else 0.0
         if weight.ndim == 2:
             return FloatDense(weight=weight, bias=bias)

@@ -90,7 +90,8 @@ class NirGraph:
 
     def error(self, node: str, text: str) -> NirError:
         """Return an error that names the file and the node."""
-        return NirError(f"{self.source}: node {node!r} ({self.nodes[node].type}): {text}")
+        kind = f" ({self.nodes[node].type})" if node in self.nodes else ""  # else made by the importer
+        return NirError(f"{self.source}: node {node!r}{kind}: {text}")
 
 
 def read_nir(path: str | os.PathLike, isolated: bool = True) -> NirGraph:

@@ -16,12 +16,15 @@ from neurogen.frontend.graph import (
     FloatNetwork,
     Input,
     MaxPool,
+    NirError,
     Reset,
     SumPool,
 )
 
 
 __all__ = ["Recording", "simulate"]
+
+MAX_SPIKES = 65535  # of a neuron in a step
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +71,15 @@ def simulate(network: FloatNetwork, inputs: Mapping[str, np.ndarray], record: tu
     potentials = {n: np.zeros((batch, steps, *network.shapes[n]), dtype) for n in names}
     currents = {n: np.zeros_like(potentials[n]) for n in names if network.nodes[n].cuba}
     for t in range(steps):
-        run.step({name: array[:, t] for name, array in arrays.items()})
+        with np.errstate(over="ignore", invalid="ignore"):  # potentials that diverge: refused below
+            run.step({name: array[:, t] for name, array in arrays.items()})
         for name in names:
-            latency = network.nodes[name].latency
+            latency, fired = network.nodes[name].latency, run.history[name][-1]
+            if not (fired <= MAX_SPIKES).all():
+                raise NirError(f"Population {name!r} must fire at most {MAX_SPIKES} times in a step; its "
+                               f"potentials diverge")
             if t + latency < steps:
-                spikes[name][:, t + latency] = run.history[name][-1]
+                spikes[name][:, t + latency] = fired
             potentials[name][:, t] = run.v[name] * run.p[name]["unit"]
             if name in currents:
                 currents[name][:, t] = run.i[name]

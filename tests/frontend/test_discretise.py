@@ -228,3 +228,24 @@ def test_rules_have_names_or_are_given(tmp_path):
     own = Rule(name="mine", leak="exp", gain="zoh", reset="subtract", latency=1)
     net = network(tmp_path, vector(2, lif(2)), rule=own, dt=DT)
     assert net.nodes["n"].latency == 1 and net.nodes["n"].decay == pytest.approx(math.exp(-0.1))
+
+
+@pytest.mark.parametrize(("strict", "counts"), [(True, [0, 0, 1, 2]), (False, [0, 1, 2, 2])])
+def test_a_potential_at_the_threshold_fires_only_when_not_strict(tmp_path, strict, counts):
+    rule = Rule(name="mine", reset="subtract", strict=strict, multi_spike=True)
+    nodes = {"in": ("Input", {"shape": [4]}), "n": integrate_and_fire(4, threshold=2.0),
+             "out": ("Output", {"shape": [4]})}
+    run = simulate(network(tmp_path, nodes, rule=rule), {"in": np.array([[1.0, 2, 4, 5]])})
+    assert run.spikes["n"].tolist() == [counts]
+    single = Rule(name="mine", reset="subtract", strict=strict)
+    run = simulate(network(tmp_path, nodes, rule=single), {"in": np.array([[1.0, 2, 4, 5]])})
+    assert run.spikes["n"].tolist() == [[min(1, n) for n in counts]]
+
+
+def test_weights_that_overflow_are_refused_by_name(tmp_path):
+    refuse(tmp_path, vector(2, integrate_and_fire(2, r=1e300), np.full((2, 2), 1e300)),
+           "node 'w' (Affine): must have finite weights after the gain of 'n'")
+    nodes = vector(2, integrate_and_fire(2), np.full((2, 2), 1e300))
+    with pytest.raises(NirError, match=r"^Population 'n' must fire at most 65535 times in a step; "
+                                       r"its potentials diverge$"):
+        simulate(network(tmp_path, nodes, rule="sinabs"), {"in": np.ones((2, 2))})

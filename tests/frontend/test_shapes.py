@@ -127,13 +127,15 @@ def test_pools_are_pytorchs(kind, kernel, stride, padding):
         np.testing.assert_allclose(expected, tensor, atol=1e-12)
 
 
-def test_a_pool_of_currents_joins_its_convolution():
+@pytest.mark.parametrize(("kind", "area"), [("SumPool2d", 1), ("AvgPool2d", 4)])
+def test_a_pool_of_currents_joins_its_convolution(kind, area):
     rng = np.random.default_rng(4)
     x, weight, bias = rng.normal(size=(2, 8, 8)), rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3)
     graph = chain(x.shape, ("Conv2d", {"weight": weight, "bias": bias, "padding": [1, 1]}),
-                  ("AvgPool2d", {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0]}))
+                  (kind, {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0]}))
     full = naive_conv(x, weight, (1, 1), [(1, 1)] * 2, (1, 1), 1) + bias[:, None, None]
-    np.testing.assert_allclose(currents(graph, x), naive_pool(full, (2, 2), (2, 2), (0, 0)) / 4, atol=1e-12)
+    expected = naive_pool(full, (2, 2), (2, 2), (0, 0)) / area
+    np.testing.assert_allclose(currents(graph, x), expected, atol=1e-12)
 
 
 def test_scale_pool_and_flatten_fold_into_the_next_weights():
