@@ -127,7 +127,7 @@ class ConvEngine(wiring.Component):
         done = feeder.done & emitter.done & sweep.done & ~address.busy & ~loading & ~clear
         m.d.comb += self.done.eq(done & self._drained(m, address))
         m.d.comb += emitter.step.eq(self.step)
-        self._count(m, address, sweep, feeder, emitter)
+        self._count(m, begin, address, sweep, feeder, emitter)
         return m
 
     def _sources(self, m, i, begin, spike_row, extractor, spikes, feeder, emitter, address):
@@ -303,7 +303,7 @@ class ConvEngine(wiring.Component):
         ]
         return clearing
 
-    def _count(self, m, address, sweep, feeder, emitter):
+    def _count(self, m, begin, address, sweep, feeder, emitter):
         """Registers of what the current instruction has done, in the order of `COUNTERS`."""
         lanes = self._spec.total_lanes
         # The count of a row's spikes, in two stages: a bank, then all.
@@ -314,7 +314,7 @@ class ConvEngine(wiring.Component):
         running = Signal()
         with m.If(self.execute):
             m.d.sync += running.eq(1)
-        with m.Elif(self.done):
+        with m.Elif(self.done & ~begin):  # no unit has begun before
             m.d.sync += running.eq(0)
         added = {
             "events": address.accepted, "sops": address.sops, "spikes": sum(banks),
