@@ -9,7 +9,10 @@ from neurogen.flow.simulated import simulate
 from neurogen.flow.verify import Runner, verify
 from neurogen.mapping.compile import compile_network
 from neurogen.mapping.plan import ConfigurationError
+from neurogen.spec.conv import Conv
+from neurogen.spec.lif import Lif
 from neurogen.spec.mega import MegaSpec
+from neurogen.spec.network import Edge, Input, Network
 from tests.networks import KINDS, random_events, random_network
 
 
@@ -39,8 +42,20 @@ def accelerator(request):
     return simulate(SPECS[request.param], idle=0.1, backpressure=0.2, seed=1)
 
 
+def situations(plan):
+    """Return what a plan makes the accelerator do."""
+    seen = {plan.strategy}
+    for part in plan.passes:
+        for instruction in part.instructions:
+            fields = instruction.fields
+            seen.add(instruction.op.name)
+            seen |= {name for name in ("max_pool", "cuba", "fill", "dense", "stride2", "always", "per_neuron",
+                                       "ring_mask", "fraction", "pool_log2") if fields.get(name)}
+    return seen
+
+
 def test_random_networks(accelerator):
-    compared, passes = 0, 0
+    compared, seen = 0, set()
     for seed in range(40):
         network = fitted(seed, accelerator.spec)
         try:
@@ -51,11 +66,31 @@ def test_random_networks(accelerator):
         report = verify(Runner(accelerator, plan), network, samples)
         assert report.passed, f"seed {seed}: {report.first}"
         compared += 1
-        passes = max(passes, len(plan.passes))
+        seen |= situations(plan)
         assert report.potentials > 0 and report.counters > 0
     assert compared >= 10
-    if accelerator.spec.state_depth == 64:
-        assert passes > 1  # the compiler did split
+    assert seen >= {"resident", "max_pool", "cuba", "fill", "dense", "stride2", "always", "per_neuron",
+                    "fraction", "ring_mask", "pool_log2", "INTEGRATE", "SWEEP", "EMIT", "INIT"}
+    if accelerator.spec.state_depth == 64:  # the compiler has to split
+        assert seen >= {"passes", "channels", "external", "LOAD"}
+
+
+def test_spatial_tiles():
+    spec = SPECS["small"]
+    rng = np.random.default_rng(0)
+    network = Network(
+        {"input": Input(shape=(2, 20, 31)),
+         "conv1": Conv(weight=rng.integers(-7, 8, (4, 2, 3, 3)), padding=1),
+         "lif1": Lif(shape=(4, 20, 31), threshold=12, decay=3000, bias=1, state_bits=16),
+         "conv2": Conv(weight=rng.integers(-7, 8, (2, 4, 5, 5)), stride=2, padding=2),
+         "lif2": Lif(shape=(2, 10, 16), threshold=20, decay=4096, state_bits=16)},
+        [Edge("input", "conv1"), Edge("conv1", "lif1"), Edge("lif1", "conv2"), Edge("conv2", "lif2")],
+        ("lif2",))
+    plan = compile_network(network, spec, observe="all")
+    assert "tiles" in plan.strategy
+    report = verify(Runner(simulate(spec), plan), network, [random_events(network, 0, 4, 0.1)])
+    assert report.passed, str(report.first)
+    assert report.spikes and report.potentials
 
 
 def test_a_wrong_weight_is_found_and_explained():
