@@ -35,7 +35,7 @@ def control_ports(spec: MegaSpec) -> dict[str, wiring.Member]:
 class Control(wiring.Component):
     """Control bus of the accelerator: the registers of `neurogen.spec.mega.Csr`.
 
-    Accesses take two cycles, reads of STATE up to six (a row is fetched at its first lane).
+    Accesses take two cycles, reads of COUNTER three and of STATE five (a row is fetched at its first lane).
 
     Parameters
     ----------

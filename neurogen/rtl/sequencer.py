@@ -85,6 +85,8 @@ class Sequencer(wiring.Component):
         final = Signal(32)
         finish = Signal()
         flushing = self._flush(m, number, finish)
+        running = Signal()
+        m.d.comb += self.busy.eq(running | flushing)  # the last counters may be read when it is over
 
         # The words shift in from the top; the first one ends up lowest.
         shifted = Signal(32 * words)
@@ -95,8 +97,8 @@ class Sequencer(wiring.Component):
         ]
         with m.FSM():
             with m.State("Idle"):
-                with m.If(self.start | self.proceed):
-                    m.d.sync += [address.eq(0), word.eq(0), number.eq(0), self.busy.eq(1),
+                with m.If((self.start | self.proceed) & ~flushing):
+                    m.d.sync += [address.eq(0), word.eq(0), number.eq(0), running.eq(1),
                                  self.unknown.eq(0)]
                     with m.If(self.start):
                         m.d.sync += [self.step.eq(0), final.eq(self.steps)]
@@ -116,7 +118,7 @@ class Sequencer(wiring.Component):
             with m.State("Decode"):
                 with m.If(~flushing):
                     with m.If(i.op > max(Op)):
-                        m.d.sync += [self.unknown.eq(1), self.busy.eq(0)]
+                        m.d.sync += [self.unknown.eq(1), running.eq(0)]
                         m.next = "Idle"
                     with m.Elif(i.once & (self.step != 0)):
                         m.next = "Next"
@@ -135,7 +137,7 @@ class Sequencer(wiring.Component):
                 with m.If(i.end_of_step):
                     m.d.sync += [address.eq(0), number.eq(0), self.step.eq(self.step + 1)]
                     with m.If(self.step + 1 == final):
-                        m.d.sync += self.busy.eq(0)
+                        m.d.sync += running.eq(0)
                         m.next = "Idle"
         return m
 
