@@ -1,0 +1,1 @@
+"""Designs: one folder each, with its command line; ``python -m designs.NAME``."""

@@ -1,0 +1,1 @@
+"""Mega: the event-driven accelerator of `neurogen.rtl.mega`, from a network to Verilog, simulation, FPGA."""

@@ -1,0 +1,326 @@
+"""From a network and a configuration to results: what the commands of a design do.
+
+A `Job` is one command: its inputs are read and checked before anything slow starts. `build` and
+`verify_job` write a folder of results each and return the data of its report.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from neurogen.flow.errors import UserError
+from neurogen.flow.load import ImportOptions, LoadedNetwork, Samples, load_network, load_samples
+from neurogen.flow.measure import (
+    MeasuringRunner,
+    classify,
+    golden_accuracy,
+    layer_table,
+    memory_table,
+    raster,
+)
+from neurogen.flow.report import describe_network, write_report
+from neurogen.flow.results import file_hash, peak_memory, result_folder, versions, write_plan
+from neurogen.flow.simulated import simulate
+from neurogen.flow.verify import Runner, Verification, verify
+from neurogen.flow.verilator import to_verilog
+from neurogen.golden.network import run
+from neurogen.mapping.compile import compile_network
+from neurogen.mapping.config import CONFIGS, load_config
+from neurogen.mapping.plan import Plan
+from neurogen.rtl.mega import Mega
+from neurogen.spec.events import Events
+from neurogen.spec.mega import MegaSpec
+
+
+__all__ = ["TARGETS", "Job", "Progress", "build", "prepare", "run_job", "verify_job"]
+
+
+TARGETS = ("verilog", "sim", "fpga")
+# Called with what is going on, how much of it is done, and how much there is (0: unknown).
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The inputs of a command, read and checked.
+
+    Parameters
+    ----------
+    loaded
+        The network.
+    spec, config
+        The configuration, and what messages call it.
+    board
+        Name of the board, or an empty string.
+    plan
+        The network's program.
+    samples
+        Recordings.
+    hashes
+        SHA-256 by input file.
+    command
+        The command line, for the report.
+    progress
+        Told what is going on.
+    started
+        `time.monotonic` at the start.
+    """
+
+    loaded: LoadedNetwork
+    spec: MegaSpec
+    config: str
+    board: str
+    plan: Plan
+    samples: Samples
+    hashes: dict[str, str]
+    command: str = ""
+    progress: Progress = _silent
+    started: float = field(default_factory=time.monotonic)
+
+
+def prepare(*, network: str | Path, config: str | Path, board: str = "", events: str | Path | None = None,
+            samples: int = 10, options: ImportOptions | None = None, observe: str = "outputs",
+            command: str = "", progress: Progress = _silent) -> Job:
+    """Read the inputs of a command, and compile the network.
+
+    Parameters
+    ----------
+    network
+        ``.nir`` or ``.npz`` file.
+    config
+        Name of a configuration that ships, or a YAML file.
+    board
+        Name of a board; only reported.
+    events
+        File of events; without, see `load_samples`.
+    samples
+        Number of recordings without ``events``.
+    options
+        How a ``.nir`` file is imported.
+    observe
+        See `compile_network`.
+    command, progress
+        See `Job`.
+    """
+    started = time.monotonic()
+    spec = load_config(config)
+    name = str(config) if str(config) in CONFIGS else Path(config).stem
+    progress("Reading the network", 0, 0)
+    loaded = load_network(network, options or ImportOptions(), spec)
+    recordings = load_samples(loaded, events, samples)
+    progress("Compiling the network", 0, 0)
+    plan = compile_network(loaded.network, spec, observe=observe, name_of_config=name)
+    inputs = [loaded.path, _config_file(config), *([recordings.path] if recordings.path else [])]
+    return Job(loaded=loaded, spec=spec, config=name, board=board, plan=plan, samples=recordings,
+               hashes={path.name: file_hash(path) for path in inputs}, command=command, progress=progress,
+               started=started)
+
+
+def _config_file(config):
+    if str(config) in CONFIGS:
+        return Path(str(files("neurogen.mapping").joinpath("configs", f"{config}.yaml")))
+    return Path(config)
+
+
+# -- Verification -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Verified:
+    verification: Verification
+    layers: list[dict]
+    accuracy: dict[str, dict]
+    seconds: float
+
+
+def _verify(job: Job, every_step: bool, trace: Path | None = None) -> _Verified:
+    """Run all recordings through golden and RTL."""
+    job.progress("Compiling the simulator", 0, 0)
+    accelerator = simulate(job.spec, trace=trace.suffix[1:] if trace else False)
+    runner = MeasuringRunner(accelerator, job.plan)
+    samples, total = job.samples, len(job.samples.events)
+    model = accelerator.port.model
+    waves = model.trace(trace.with_name(f".{trace.stem}.part{trace.suffix}")) if trace else None
+    job.progress("Verifying", 0, total)
+
+    def after(number: int, verification: Verification) -> None:
+        if waves and number == 0:  # one recording fills enough screens
+            model.end_trace()
+        job.progress("Verifying", number + 1, total)
+
+    begin = time.monotonic()
+    try:
+        verification = verify(runner, job.loaded.network, samples.events, every_step=every_step,
+                              progress=after)
+        if waves:
+            waves.replace(trace)
+    finally:
+        if waves:
+            waves.unlink(missing_ok=True)
+    seconds = time.monotonic() - begin
+    return _Verified(verification, layer_table(job.loaded.network, job.plan, runner.counters),
+                     _accuracy(job, runner.spikes), seconds)
+
+
+def _accuracy(job, spikes):
+    """Return the accuracy of golden and RTL, where the classes are known."""
+    labels, network = job.samples.labels, job.loaded.network
+    if labels is None or len(network.outputs) != 1:
+        return {}
+    (output,) = network.outputs
+    right = sum(classify(found[output]) == label for found, label in zip(spikes, labels, strict=True))
+    return {"golden": golden_accuracy(network, job.samples.events, labels),
+            "RTL": {"correct": int(right), "total": len(labels)}}
+
+
+def verify_job(job: Job, *, out: str | Path | None = None, every_step: bool = True,
+               trace: str | Path | None = None) -> dict:
+    """Compare golden and RTL on the job's recordings, and return the data of the report.
+
+    Parameters
+    ----------
+    out
+        Folder for the report, if one is wanted.
+    every_step
+        Compare potentials after every step, not only after the last.
+    trace
+        ``.fst`` or ``.vcd`` file for the waveforms of the first recording.
+    """
+    trace = Path(trace).absolute() if trace is not None else None
+    if trace is not None and trace.suffix not in (".fst", ".vcd"):
+        raise UserError(f"Waveforms must go to a .fst or .vcd file, not {trace.name}")
+    if trace is not None and not trace.parent.is_dir():
+        raise UserError(f"Folder of the waveforms must exist, and {trace.parent} does not")
+    if out is None:
+        return _report(job, _verify(job, every_step, trace))
+    with result_folder(out, _about(job, "verify")) as folder:
+        data = _report(job, _verify(job, every_step, trace))
+        write_report(folder, data)
+    return data
+
+
+# -- Builds -------------------------------------------------------------------------------------------
+
+
+def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) -> dict:
+    """Write a folder of results and return the data of its report.
+
+    All targets leave ``plan.json`` and the images of the plan, ``report.html``, ``report.json`` and
+    ``manifest.json``. "verilog" adds ``mega.v``; "sim" adds that and verifies it in the compiled
+    simulator; "fpga" verifies, then adds a bitstream for the job's board.
+
+    Parameters
+    ----------
+    target
+        One of `TARGETS`.
+    out
+        Folder; replaced as a whole at the end.
+    every_step
+        Verify potentials after every step, not only after the last.
+    """
+    if target not in TARGETS:
+        raise UserError(f"Target must be one of {', '.join(TARGETS)}, not {target!r}")
+    with result_folder(out, _about(job, target)) as folder:
+        write_plan(folder, job.plan)
+        found, resources = None, None
+        if target in ("verilog", "sim"):
+            job.progress("Writing Verilog", 0, 0)
+            (folder / "mega.v").write_text(to_verilog(Mega(job.spec), "mega"))
+        if target in ("sim", "fpga"):
+            found = _verify(job, every_step)
+        if target == "fpga" and found.verification.passed:
+            resources = _bitstream(job, folder)
+        data = _report(job, found, resources)
+        write_report(folder, data)
+    return data
+
+
+def _bitstream(job: Job, folder: Path) -> dict:
+    from fpga.build import build_fpga  # the tools of the extra `fpga` are needed from here on only
+
+    job.progress(f"Building the bitstream for {job.board}", 0, 0)
+    return build_fpga(job.spec, job.board, folder)
+
+
+def run_job(job: Job, engine: str) -> tuple[dict[str, Events], dict]:
+    """Run the first recording; return the spikes of the observed populations, and figures.
+
+    Parameters
+    ----------
+    engine
+        "rtl" (the compiled simulator) or "golden".
+    """
+    events = job.samples.events[0]
+    if engine == "golden":
+        job.progress("Running the golden model", 0, 0)
+        result = run(job.loaded.network, events, record="spikes")
+        return ({name: result.spikes[name] for name in job.plan.observed},
+                {"SOPs": int(sum(values.sum() for values in result.sops.values()))})
+    job.progress("Compiling the simulator", 0, 0)
+    runner = Runner(simulate(job.spec), job.plan)
+    job.progress("Running the simulator", 0, 0)
+    result = runner.run(events)
+    sops = sum(int(total["sops"]) for name, total in job.plan.totals(result.counters).items()
+               if name in job.loaded.network.populations)
+    return result.spikes, {"SOPs": sops, "cycles": result.cycles}
+
+
+# -- Reports ------------------------------------------------------------------------------------------
+
+
+def _about(job: Job, target: str) -> dict:
+    return {"target": target, "command": job.command, "network": job.loaded.network.digest,
+            "config": job.config, "board": job.board or None, "versions": versions(), "inputs": job.hashes}
+
+
+def _report(job: Job, found: _Verified | None, built: dict | None = None) -> dict:
+    """Return the data of a report: what was found out, and where it comes from."""
+    network = job.loaded.network
+    data = {"network": describe_network(network, job.loaded.path.stem),
+            "config": {"name": job.config, **job.spec.to_dict()}, "versions": versions(),
+            "memory": memory_table(job.plan), "hashes": job.hashes, "command": job.command,
+            "notes": _notes(job), "raster": raster(network, job.samples.events[0]),
+            "layers": found.layers if found else _empty_layers(job)}
+    if job.board:
+        data["board"] = job.board
+    if found:
+        data["verify"] = found.verification.to_dict() | {"seconds": round(found.seconds, 3)}
+        if found.accuracy:
+            data["accuracy"] = found.accuracy
+    if job.loaded.quantisation:
+        data["quantisation"] = job.loaded.quantisation
+    if built:
+        data["versions"] |= built.get("versions", {})
+        data["resources"] = {key: value for key, value in built.items() if key != "versions"}
+    return data | {"wall_time": time.monotonic() - job.started, "peak_memory": peak_memory()}
+
+
+_UNMEASURED = ("events", "sops", "spikes", "cycles", "stalls", "bound_cycles", "utilisation")
+
+
+def _empty_layers(job: Job) -> list[dict]:
+    """Return the table of layers with nothing measured: what each of them takes of the memories."""
+    zeros = [np.zeros((len(part.instructions), 6), np.int64) for part in job.plan.passes]
+    return [{key: None if key in _UNMEASURED else value for key, value in row.items()}
+            for row in layer_table(job.loaded.network, job.plan, zeros)]
+
+
+def _notes(job: Job) -> Sequence[str]:
+    """Return what a reader should know: how the work was split, which recordings, how it was imported."""
+    how = {"resident": "The whole network stays on the accelerator."}.get(
+        job.plan.strategy, f"The work is split ({job.plan.strategy}) into {len(job.plan.passes)} passes.")
+    metadata = job.loaded.network.metadata
+    notes = [how, job.samples.source]
+    if "rule" in metadata:
+        dt = metadata.get("dt")
+        notes.append(f"Discretised as {metadata['rule']} does, reset {metadata.get('reset')}"
+                     + (f", dt = {dt:g} s." if isinstance(dt, int | float) else "."))
+    return notes + [str(note) for note in metadata.get("notes", ())]
