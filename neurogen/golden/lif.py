@@ -62,31 +62,49 @@ def step(lif: Lif, state: LifState, total_input: np.ndarray) -> tuple[LifState, 
     else:
         v = v + total_input
     _check_width(lif, "potential", v)
-    v, spikes = _fire(lif, v)
-    v = np.clip(_decay(lif, "decay", v), lif.v_lo, lif.v_hi)
+    kind = _kind(lif)
+    v, spikes = _fire(lif, v.astype(kind, copy=False))
+    v = _decay_and_clip(lif, "decay", v, lif.v_lo, lif.v_hi)
     if lif.cuba:
-        i = np.clip(_decay(lif, "synapse_decay", i), lif.i_lo, lif.i_hi)
+        i = _decay_and_clip(lif, "synapse_decay", i.astype(kind, copy=False), lif.i_lo, lif.i_hi)
     return LifState(v, i), spikes
 
 
+def _kind(lif):
+    """Return the narrowest type that holds the product of a state and a decay factor: it is the fastest."""
+    return np.int32 if lif.state_bits + DECAY_ONE.bit_length() <= 32 else np.int64
+
+
+def _parameter(lif, name, kind):
+    """Return an array parameter in a shape that broadcasts to that of the population."""
+    value = getattr(lif, name)
+    return value.reshape(value.shape + (1,) * (len(lif.shape) - 1) * value.ndim).astype(kind)
+
+
 def _fire(lif, v):
+    """Return what is left of ``v``, which may be overwritten, and the spikes."""
     if lif.reset is Reset.NONE:
-        return v, np.zeros_like(v)
-    threshold = lif.per_neuron("threshold")
+        return v, np.zeros(v.shape, np.int64)
+    threshold = _parameter(lif, "threshold", v.dtype)
     fired = v >= threshold
     if lif.reset is Reset.ZERO:
-        return np.where(fired, lif.per_neuron("reset_value"), v), fired.astype(np.int64)
-    spikes = np.where(fired, v // threshold, 0) if lif.multi_spike else fired.astype(np.int64)
-    return v - spikes * threshold, spikes
+        np.copyto(v, _parameter(lif, "reset_value", v.dtype), where=fired)
+        return v, fired.astype(np.int64)
+    spikes = np.where(fired, v // threshold, 0) if lif.multi_spike else fired
+    v -= spikes * threshold
+    return v, spikes.astype(np.int64)
 
 
-def _decay(lif, name, value):
-    """Return ``trunc(value * factor / 4096)``, rounding toward zero."""
-    if (getattr(lif, name) == DECAY_ONE).all():
-        return value
-    product = value * lif.per_neuron(name)
-    # A shift rounds down; what it would take from a negative product is added first.
-    return product + ((product >> 63) & (DECAY_ONE - 1)) >> 12
+def _decay_and_clip(lif, name, value, low, high):
+    """Return ``clip(trunc(value * factor / 4096), low, high)``, rounded toward zero; overwrites ``value``."""
+    if not (getattr(lif, name) == DECAY_ONE).all():
+        value *= _parameter(lif, name, value.dtype)
+        # A shift rounds down; what it would take from a negative product is added first.
+        away = value >> (8 * value.itemsize - 1)
+        away &= DECAY_ONE - 1
+        value += away
+        value >>= DECAY_ONE.bit_length() - 1
+    return np.clip(value, low, high, out=value).astype(np.int64, copy=False)
 
 
 def _check_width(lif, what, value):
