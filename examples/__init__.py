@@ -1,0 +1,1 @@
+"""Parts of neurogen inside somebody else's system on chip: to read, to copy and to change."""
