@@ -127,9 +127,12 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write the first table as JSON")
     parser.add_argument("--speed-json", metavar="FILE", help="write the table of speeds as JSON")
     parser.add_argument("--steps", type=int, default=4, help="steps of each recording (default 4)")
+    parser.add_argument("--config", action="append", choices=configurations(), help="measure this one only")
     options = parser.parse_args()
     rows, speeds = [], []
     for title, spec in configurations().items():
+        if options.config and title not in options.config:
+            continue
         accelerator = simulate(spec)
         rows += [measure(accelerator, title, density, options.steps) for density in DENSITIES]
         speeds.append(simulation_speed(accelerator, title, 0.05, 5 * options.steps))
