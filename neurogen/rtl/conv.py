@@ -176,6 +176,7 @@ class ConvEngine(wiring.Component):
             ]
             with m.If(i.max_pool):
                 m.d.comb += [
+                    feeder.inside.eq(inside),
                     pool.i_events.valid.eq(feeder.o_events.valid & inside),
                     feeder.o_events.ready.eq(pool.i_events.ready | ~inside),
                 ]

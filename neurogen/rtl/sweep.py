@@ -17,7 +17,7 @@ class SweepControl(wiring.Component):
     """Runs a SWEEP, or the INIT of states, on all clusters.
 
     Rows with one set of parameters are read every ``sweep_cycles`` cycles (every ``sweep_cycles +
-    6`` where that is 9 or more); their spikes and states are written ``sweep_cycles + 5`` cycles
+    7`` where that is 9 or more); their spikes and states are written ``sweep_cycles + 5`` cycles
     after. With parameters per neuron, each bank of each row takes its own turn; a CuBa-LIF takes
     two. Blocks of eight rows that are zero and that no event has touched since are skipped at one
     block a cycle, unless the population has a bias.
@@ -140,8 +140,10 @@ class SweepControl(wiring.Component):
         if spec.cuba:
             m.d.comb += base.eq(Mux(i.cuba & ~synapse, i.membrane_base, i.state_base))
 
-        flags_busy = self._spikes(m, finish & ~synapse & ~clearing, finished, own, per_neuron, bank)
-        dirty = self._dirty(m, finish, finished, base)
+        complete = Signal()  # with finish: all banks of the row had their turn
+        m.d.comb += complete.eq(~per_neuron | (bank == BANKS - 1))
+        flags_busy = self._spikes(m, finish & ~synapse & ~clearing, finished, own, complete)
+        dirty = self._dirty(m, finish, finished, base, complete)
         self._rows(m, issue, line, index, bank, synapse, per_neuron, clearing, dirty, flags_busy,
                    pipelined)
         return m
@@ -172,7 +174,7 @@ class SweepControl(wiring.Component):
             with m.If(synapse):
                 m.d.comb += [lif.lo.eq(i.i_lo), lif.hi.eq(i.i_hi), lif.leaky.eq(1)]
 
-    def _spikes(self, m, finish, finished, own, per_neuron, bank):
+    def _spikes(self, m, finish, finished, own, complete):
         """Write spike rows and summaries; return whether the summary port is taken."""
         spec, i = self._spec, self.instruction
         total = spec.total_lanes
@@ -183,7 +185,7 @@ class SweepControl(wiring.Component):
         m.d.comb += mask.eq(Mux(i.always & ~i.vector, inside, (1 << BANKS) - 1) & own)
         with m.If(self.start):
             m.d.sync += [line.eq(i.out_h), column.eq(i.out_w)]
-        with m.Elif(finish):
+        with m.Elif(finish & complete):
             m.d.sync += column.eq(column - 3)
             with m.If(column <= 3):
                 m.d.sync += [column.eq(i.out_w), line.eq(line - 3)]
@@ -194,7 +196,7 @@ class SweepControl(wiring.Component):
         row_done = Signal()
         before = Signal(BANKS * total)  # of the banks that had their turn
         m.d.comb += [
-            row_done.eq(finish & (~per_neuron | (bank == BANKS - 1))),
+            row_done.eq(finish & complete),
             self.w_data.eq(masked | before),
             self.w_en.eq(row_done),
             self.w_row.eq(self.spike_row + finished),
@@ -214,7 +216,7 @@ class SweepControl(wiring.Component):
                          self.s_block.eq(self.w_row >> 3)]
         return taken
 
-    def _dirty(self, m, finish, finished, base):
+    def _dirty(self, m, finish, finished, base, complete):
         """Keep one bit per block of rows; return them."""
         spec, i = self._spec, self.instruction
         blocks = spec.state_depth // BLOCK
@@ -225,7 +227,7 @@ class SweepControl(wiring.Component):
             hits = [Cat(row >> 3 == number for number in range(blocks)) for row in self.touched]
             m.d.sync += dirty.eq(dirty | hits[0] | hits[1] | hits[2] | hits[3])
         with m.If(finish):
-            end = (finished[:3] == BLOCK - 1) | (finished + 1 == i.rows)
+            end = complete & ((finished[:3] == BLOCK - 1) | (finished + 1 == i.rows))
             m.d.sync += live.eq((live | self.nonzero) & ~end)
             with m.If(end & ~i.cuba):
                 m.d.sync += dirty.bit_select(block, 1).eq(live | self.nonzero)

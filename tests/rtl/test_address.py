@@ -28,7 +28,8 @@ def convolution(rng, kernel, stride, padding, in_h, in_w, *, tile=False, groups=
     return {"in_h": in_h, "in_w": in_w, "in_channels": 8, "kernel": kernel, "stride2": stride - 1,
             "pad_y": padding, "pad_x": padding, "off_y": off[0], "off_x": off[1], "subs": subs,
             "words_per_channel": stride ** 2 * subs ** 2 * groups, "ops": subs ** 2 * groups,
-            "groups": groups, "group_rows": ceil(out_h, 3) * tiles_x, "last_lanes": rng.randint(1, SPEC.total_lanes),
+            "groups": groups, "group_rows": ceil(out_h, 3) * tiles_x,
+            "last_lanes": rng.randint(1, SPEC.total_lanes),
             "out_h": out_h, "out_w": out_w, "out_tiles_x": tiles_x, "state_base": 8 * rng.randrange(8),
             "weight_base": rng.randrange(64), "pool_log2": rng.choice((0, 0, 1, 2))}
 
