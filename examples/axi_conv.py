@@ -28,8 +28,9 @@ from neurogen.spec.mega import COUNTERS, MegaSpec
 __all__ = ["SPEC", "AxiConv", "Register"]
 
 
-# 36 SOP/cycle; holds a layer of 2 to 8 channels on maps of up to 9x12, for example.
-SPEC = MegaSpec(lanes=4, weight_bits=4, state_bits=12, state_depth=64, weight_depth=64, spike_depth=64)
+# 36 SOP/cycle; holds a layer of 2 to 8 channels on a map of 9x12, for example.
+SPEC = MegaSpec(lanes=4, weight_bits=4, state_bits=12, state_depth=32, weight_depth=32, spike_depth=32,
+                sweep_cycles=4)
 _ADDRESS_BITS = 8  # of words
 _SLOTS = 8         # instructions
 _SLOT_BITS = 4     # of the words of an instruction: the widest one has 16

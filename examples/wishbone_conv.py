@@ -21,8 +21,9 @@ from neurogen.spec.mega import COUNTERS, MegaSpec
 __all__ = ["NO_EVENT", "SPEC", "Register", "WishboneConv"]
 
 
-# 36 SOP/cycle; holds a layer of 2 to 8 channels on maps of up to 9x12, for example.
-SPEC = MegaSpec(lanes=4, weight_bits=4, state_bits=12, state_depth=64, weight_depth=64, spike_depth=64)
+# 18 SOP/cycle and a single LIF data path; holds a layer of 2 to 8 channels on a map of 9x12, for example.
+SPEC = MegaSpec(lanes=2, weight_bits=4, state_bits=12, state_depth=64, weight_depth=32, spike_depth=64,
+                sweep_cycles=18)
 _ADDRESS_BITS = 6
 NO_EVENT = 0xFFFFFFFF  # no word of `neurogen.spec.events`
 

@@ -17,7 +17,7 @@ from examples.axi_conv import SPEC, Register
 from examples.window import load_weights, read_states
 from neurogen.spec.mega import COUNTERS
 from neurogen.testing.streams import random_pauses
-from tests.examples.layer import STEPS, Layer, spec_of
+from tests.examples.layer import STEPS, Layer
 
 
 class Host:
@@ -69,15 +69,14 @@ class Host:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def layer_equals_golden_with_pauses_on_all_channels(dut):
-    spec = spec_of(SPEC)
-    layer, host = Layer(spec, seed=1), Host(dut, pause=0.3)
+    layer, host = Layer(SPEC, seed=1), Host(dut, pause=0.3)
     await host.start()
     await host.load(layer)
     packets = await host.run(layer.words, STEPS)
     layer.check_spikes([word for packet in packets for word in packet])
     place, = layer.part.placements
-    layer.check_potentials(await read_states(spec, place, Register.WINDOW, Register.DATA, host.write,
-                                             host.read))
+    layer.check_potentials(
+        await read_states(SPEC, place, Register.WINDOW, Register.DATA, host.write, host.read))
     layer.check_counters(await host.counters())
     assert await host.read(Register.STATUS) == 0
     assert await host.read(Register.STEP) == STEPS
@@ -86,8 +85,7 @@ async def layer_equals_golden_with_pauses_on_all_channels(dut):
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def run_goes_on_and_restarts(dut):
-    spec = spec_of(SPEC)
-    layer, host = Layer(spec, seed=2), Host(dut, pause=0)
+    layer, host = Layer(SPEC, seed=2), Host(dut, pause=0)
     await host.start()
     await host.load(layer)
     # A first run leaves states behind, which the second one must not see.
@@ -107,8 +105,7 @@ async def run_goes_on_and_restarts(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def registers_are_closed_during_a_run(dut):
-    spec = spec_of(SPEC)
-    layer, host = Layer(spec, seed=3), Host(dut, pause=0)
+    layer, host = Layer(SPEC, seed=3), Host(dut, pause=0)
     await host.start()
     await host.load(layer)
     await host.write(Register.STEPS, STEPS)
@@ -119,7 +116,7 @@ async def registers_are_closed_during_a_run(dut):
     for word in range(16):
         await host.write(Register.PROGRAM + 4 * word + 64 * 2, 0xFFFFFFFF)
     await host.write(Register.WINDOW, 0)
-    for _ in range(spec.lanes):
+    for _ in range(SPEC.lanes):
         await host.write(Register.DATA, 5)
         assert await host.read(Register.DATA) is not None
     packets = await host.exchange(layer.words, STEPS)

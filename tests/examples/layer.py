@@ -1,7 +1,5 @@
 """A random layer for the benches of the examples, compiled, with what the golden model says of it."""
 
-import os
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -63,9 +61,3 @@ class Layer:
         assert of["sops"] == self.golden.sops["conv"].sum()
         assert of["spikes"] == self.golden.spike_counts["lif"].sum()
         assert of["cycles"] > of["events"]
-
-
-def spec_of(default: MegaSpec) -> MegaSpec:
-    """Return the parameters that a bench was started for: two clusters share the lanes if it says so."""
-    clusters = int(os.environ.get("CLUSTERS", "1"))
-    return replace(default, lanes=default.lanes // clusters, clusters=clusters)

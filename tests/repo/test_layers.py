@@ -33,6 +33,7 @@ LAYERS = {
     "asic":              LIBRARY | {"neurogen.flow", "designs", "numpy", "amaranth", "yaml"},
     "train":             LIBRARY | {"neurogen.flow", "numpy", "nir", "torch", "sklearn", "rich",
                                     "typer"},
+    "examples":          LIBRARY | {"numpy", "amaranth"},
     "benchmarks":        LIBRARY | HARDWARE | {"neurogen.flow", "numpy", "rich"},
 }
 # What a function may import in addition, when it is called: backends, and tools of an extra.
