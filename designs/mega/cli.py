@@ -113,8 +113,11 @@ FractionBits = Annotated[int | None, typer.Option(
 def _command() -> Iterator[None]:
     """Turn errors into one line and a status, and a termination into an exit that cleans up."""
     with user_errors():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        yield
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _options(rule, dt, reset, multiplicity, weight_bits, scale, state_bits, fraction_bits) -> ImportOptions:

@@ -111,7 +111,7 @@ def _kind(network, name):
                                    for e in network.sources(name)))
 
 
-_UNITS = {"state_depth": ("states", "rows"), "weight_depth": ("weights and parameters", "rows"),
+_UNITS = {"state_depth": ("states", "rows"), "weight_depth": ("weights", "rows"),
           "spike_depth": ("spikes", "rows"), "program_depth": ("program", "words"),
           "max_pool_rows": ("max pooling", "rows")}
 

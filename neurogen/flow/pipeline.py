@@ -5,10 +5,11 @@ A `Job` is one command: its inputs are read and checked before anything slow sta
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -40,8 +41,12 @@ __all__ = ["TARGETS", "Job", "Progress", "build", "prepare", "run_job", "verify_
 
 
 TARGETS = ("verilog", "sim", "fpga")
-# Called with what is going on, how much of it is done, and how much there is (0: unknown).
-Progress = Callable[[str, int, int], None]
+
+
+class Progress(Protocol):
+    """Told what is going on, how much of it is done, and how much there is (0: unknown)."""
+
+    def __call__(self, what: str, done: int, total: int) -> None: ...
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -215,7 +220,7 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) ->
 
     All targets leave ``plan.json`` and the images of the plan, ``report.html``, ``report.json`` and
     ``manifest.json``. "verilog" adds ``mega.v``; "sim" adds that and verifies it in the compiled
-    simulator; "fpga" verifies, then adds a bitstream for the job's board.
+    simulator; "fpga" verifies, then adds a bitstream for the job's board in ``fpga/``.
 
     Parameters
     ----------
@@ -244,10 +249,17 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) ->
 
 
 def _bitstream(job: Job, folder: Path) -> dict:
+    """Build the bitstream into ``folder/fpga``; return what the report says about it."""
     from fpga.build import build_fpga  # the tools of the extra `fpga` are needed from here on only
+    from fpga.timing import TimingError
 
-    job.progress(f"Building the bitstream for {job.board}", 0, 0)
-    return build_fpga(job.spec, job.board, folder)
+    def step(name: str) -> None:
+        job.progress(f"{job.board}: {name}", 0, 0)
+
+    try:
+        return build_fpga(job.spec, job.board, folder / "fpga", on_step=step)
+    except TimingError as error:
+        raise UserError(str(error)) from None
 
 
 def run_job(job: Job, engine: str) -> tuple[dict[str, Events], dict]:
@@ -298,8 +310,10 @@ def _report(job: Job, found: _Verified | None, built: dict | None = None) -> dic
     if job.loaded.quantisation:
         data["quantisation"] = job.loaded.quantisation
     if built:
-        data["versions"] |= built.get("versions", {})
-        data["resources"] = {key: value for key, value in built.items() if key != "versions"}
+        data["versions"] |= built["versions"]
+        data["resources"] = built["resources"]
+        steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in built["seconds"].items())
+        data["notes"] = [*data["notes"], f"Bitstream: fpga/{Path(built['bitstream']).name} ({steps})."]
     return data | {"wall_time": time.monotonic() - job.started, "peak_memory": peak_memory()}
 
 

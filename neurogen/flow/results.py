@@ -82,15 +82,18 @@ def _check_own(target):
     """Raise if replacing a folder would remove files that are no earlier results."""
     if not target.is_dir():
         return
-    found = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-    known = {_MANIFEST}
-    if _MANIFEST in found:
+    names, known = sorted(path.name for path in target.iterdir()), set()
+    if _MANIFEST in names:
         try:
             manifest = json.loads((target / _MANIFEST).read_text(encoding="utf-8"))
-            known |= set(manifest["outputs"]) if manifest["format"] == "neurogen.manifest" else set()
-        except (ValueError, KeyError, TypeError):
-            known = set()
-    if foreign := sorted(found - known):
+            if manifest["format"] == "neurogen.manifest":
+                known = {_MANIFEST, *manifest["outputs"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            known = set()  # somebody else's
+    # Without a manifest of ours one name is enough: the folder may be somebody's home.
+    found = [path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()] \
+        if known else names
+    if foreign := sorted(set(found) - known):
         raise UserError(f"Output folder {target} must be empty or hold earlier results, and {foreign[0]!r} "
                         f"in it is none; name another one or remove it")
 

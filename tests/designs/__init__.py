@@ -1,0 +1,1 @@
+"""Tests of whole designs and their command lines."""
