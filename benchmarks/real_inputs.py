@@ -45,8 +45,12 @@ SPEED = {
     "sops_per_cycle": "SOP/cycle", "busy": "SOP/cycle integrating", "layers_per_bound": "layers / bound",
     "all_per_bound": "all / bound", "rate": "Mcycles/s",
 }
-WIDTHS = {"weights": "weight bits", "scale": "scale per", "clip": "clip", "reset": "reset",
-          "correct": "golden, of 100", "float": "float, of 100"}
+WIDTHS = {"reset": "reset", "states": "state bits", "weights": "weight bits", "scale": "scale per",
+          "clip": "clip", "float": "float", "golden": "golden"}
+# Widths of states and weights, scale, clip: what `max` holds; then what 13 bits hold (the sums of the
+# third convolution need 14 for weights of 7 bits).
+_CHOICES = ((16, 8, "channel", "max"), (13, 6, "channel", "max"), (13, 6, "layer", "max"),
+            (13, 5, "channel", "max"), (13, 4, "channel", "mse"), (13, 3, "channel", "mse"))
 _TITLE = "Real input: RTL against golden"
 
 
@@ -102,7 +106,8 @@ def compare(case: Case, accelerator: Accelerator,
     return whole, verify(Runner(accelerator, plan), case.network, first), runner
 
 
-def measure(case: Case, progress: Callable[[int], None] | None = None) -> dict:
+def measure(case: Case, progress: Callable[[int], None] | None = None,
+            accelerator: Accelerator | None = None) -> dict:
     """Run a case in simulation and return a row of the tables: the keys of `EQUALITY` and `SPEED`.
 
     Raises
@@ -110,7 +115,7 @@ def measure(case: Case, progress: Callable[[int], None] | None = None) -> dict:
     RuntimeError
         If RTL and golden differ; the message is the first difference.
     """
-    accelerator = simulate(load_config(case.config))
+    accelerator = accelerator or simulate(load_config(case.config))
     port = accelerator.port = _TimedPort(accelerator.port.model, accelerator.spec)
     whole, steps, runner = compare(case, accelerator, progress)
     for found in (whole, steps):
@@ -161,20 +166,17 @@ def _accuracy(case, runner):
             "rtl": f"{correct}/{len(runner.spikes)}"}
 
 
-def cnn_widths(progress: Callable[[int], None] | None = None) -> list[dict]:
+def cnn_widths(recordings: int, progress: Callable[[int], None] | None = None) -> list[dict]:
     """Return what widths and scales do to the N-MNIST network: the keys of `WIDTHS`, golden model only."""
     rows = []
     for reset in ("zero", "subtract"):
-        exact, events, labels = load_cnn(reset=reset)
+        exact, events, labels = load_cnn(recordings, reset=reset)
         correct = float_correct(exact, events, labels)
-        for state_bits, bits, scale, clip in (
-                (16, 8, "channel", "max"), (13, 6, "channel", "max"), (13, 6, "layer", "max"),
-                (13, 5, "channel", "max"), (13, 4, "channel", "max"), (13, 4, "channel", "mse"),
-                (13, 3, "channel", "mse")):
+        for state_bits, bits, scale, clip in _CHOICES:
             network, _ = quantise(exact, weight_bits=bits, scale=scale, clip=clip, state_bits=state_bits)
-            rows.append({"weights": f"{bits} ({state_bits}-bit states)", "scale": scale, "clip": clip,
-                         "reset": reset, "correct": golden_correct(network, events, labels),
-                         "float": correct})
+            rows.append({"reset": reset, "states": state_bits, "weights": bits, "scale": scale, "clip": clip,
+                         "float": f"{correct}/{len(labels)}",
+                         "golden": f"{golden_correct(network, events, labels)}/{len(labels)}"})
             if progress:
                 progress(len(rows))
     return rows
@@ -203,8 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(CASES),
                         help=f"cases, separated by commas: {', '.join(CASES)}")
-    parser.add_argument("--widths", action="store_true",
-                        help="instead: accuracy of the N-MNIST network by widths of weights (golden model)")
+    parser.add_argument("--widths", type=int, metavar="N",
+                        help="instead: accuracy of the N-MNIST network by widths, on N recordings in golden")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--resume", action="store_true", help="keep results that FILE holds")
     options = parser.parse_args(arguments)
@@ -217,8 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Progress() as progress:
             if options.widths:
-                task = progress.add_task("N-MNIST CNN, widths", total=14)
-                rows = cnn_widths(lambda done: progress.update(task, completed=done))
+                task = progress.add_task("N-MNIST CNN, widths", total=2 * len(_CHOICES))
+                rows = cnn_widths(options.widths, lambda done: progress.update(task, completed=done))
             else:
                 rows = _measure_all(wanted, options, progress)
     except (DataError, RuntimeError) as error:
