@@ -7,12 +7,14 @@ A `Job` is one command: its inputs are read and checked before anything slow sta
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from neurogen.flow.accelerator import Accelerator
 from neurogen.flow.errors import UserError
 from neurogen.flow.load import ImportOptions, LoadedNetwork, Samples, load_network, load_samples
 from neurogen.flow.measure import (
@@ -25,9 +27,9 @@ from neurogen.flow.measure import (
 )
 from neurogen.flow.report import describe_network, write_report
 from neurogen.flow.results import file_hash, peak_memory, result_folder, versions, write_plan
-from neurogen.flow.simulated import simulate
+from neurogen.flow.simulated import SimulatedPort
 from neurogen.flow.verify import Runner, Verification, verify
-from neurogen.flow.verilator import to_verilog
+from neurogen.flow.verilator import compile_model, to_verilog
 from neurogen.golden.network import run
 from neurogen.mapping.compile import compile_network
 from neurogen.mapping.config import CONFIGS, load_config
@@ -135,6 +137,16 @@ def _config_file(config):
     return Path(config)
 
 
+@lru_cache(maxsize=4)
+def _verilog(spec: MegaSpec) -> str:
+    return to_verilog(Mega(spec), "mega")
+
+
+def _simulate(spec: MegaSpec, trace: str | bool = False) -> Accelerator:
+    """Return the simulated accelerator: the same Verilog that a build leaves."""
+    return Accelerator(spec, SimulatedPort(compile_model(_verilog(spec), "mega", trace=trace), spec))
+
+
 # -- Verification -------------------------------------------------------------------------------------
 
 
@@ -149,7 +161,7 @@ class _Verified:
 def _verify(job: Job, every_step: bool, trace: Path | None = None) -> _Verified:
     """Run all recordings through golden and RTL."""
     job.progress("Compiling the simulator", 0, 0)
-    accelerator = simulate(job.spec, trace=trace.suffix[1:] if trace else False)
+    accelerator = _simulate(job.spec, trace.suffix[1:] if trace else False)
     runner = MeasuringRunner(accelerator, job.plan)
     samples, total = job.samples, len(job.samples.events)
     model = accelerator.port.model
@@ -238,7 +250,7 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) ->
         found, resources = None, None
         if target in ("verilog", "sim"):
             job.progress("Writing Verilog", 0, 0)
-            (folder / "mega.v").write_text(to_verilog(Mega(job.spec), "mega"))
+            (folder / "mega.v").write_text(_verilog(job.spec))
         if target in ("sim", "fpga"):
             found = _verify(job, every_step)
         if target == "fpga" and found.verification.passed:
@@ -277,7 +289,7 @@ def run_job(job: Job, engine: str) -> tuple[dict[str, Events], dict]:
         return ({name: result.spikes[name] for name in job.plan.observed},
                 {"SOPs": int(sum(values.sum() for values in result.sops.values()))})
     job.progress("Compiling the simulator", 0, 0)
-    runner = Runner(simulate(job.spec), job.plan)
+    runner = Runner(_simulate(job.spec), job.plan)
     job.progress("Running the simulator", 0, 0)
     result = runner.run(events)
     sops = sum(int(total["sops"]) for name, total in job.plan.totals(result.counters).items()

@@ -138,12 +138,11 @@ def test_verify_imports_nir_and_reports_the_quantisation(tmp_path):
 
 
 def test_verify_without_digits_takes_random_events_and_says_so(tmp_path):
-    network = random_network(5, kinds=frozenset({"dense"}))
-    network = replace(network, metadata={})
+    network = random_network(5, kinds=frozenset({"dense"}), fraction_bits=0)
     network.save(tmp_path / "n.npz")
     (tmp_path / "c.yaml").write_text("lanes: 4\nweight_bits: 8\nstate_bits: 24\nstate_depth: 512\n"
                                      "weight_depth: 2048\nspike_depth: 512\nprogram_depth: 2048\n"
-                                     "fraction_bits: [0, 1, 3, 6]\ncuba: true\nmax_pool_rows: 256\n")
+                                     "fraction_bits: [0, 2, 4, 6]\ncuba: true\nmax_pool_rows: 256\n")
     output = mega("run", "--network", tmp_path / "n.npz", "--config", tmp_path / "c.yaml", "--engine",
                   "golden")
     assert "spikes in 16 steps" in output.stdout
