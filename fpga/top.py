@@ -133,6 +133,7 @@ class BoardDesign(wiring.Component):
     def elaborate(self, platform: Platform):
         board = self._board
         m = Module()
+        m.domains.sync = ClockDomain()
         m.submodules.clocking = _Clocking(board)
         m.submodules.top = top = self._top
         uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"} | _unused(platform))
@@ -153,7 +154,7 @@ def _unused(platform):
 
 
 class _Clocking(wiring.Component):
-    """Makes the domain ``sync`` of the board's target clock."""
+    """Drives the domain ``sync`` with the board's target clock."""
 
     def __init__(self, board):
         self._board = board
@@ -169,7 +170,6 @@ class _Clocking(wiring.Component):
         else:
             pll = {"ecp5": _ecp5, "ice40": _ice40}[board.family]
             m.submodules.pll = pll(board, pin.i, clock, locked)
-        m.domains.sync = ClockDomain()
         m.domains.start = ClockDomain(reset_less=True, local=True)
         m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("start").eq(clock)]
 
