@@ -120,6 +120,7 @@ def run(jobs, *, idle=0.0, seed=0, pooled=False):
                 else:
                     assert sops == 0
                 cycle += 1
+                assert cycle < 5000
             ctx.set(dut.i_events.valid, 0)
             results.append((operations, times, taken, accepted))
 
