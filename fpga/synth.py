@@ -15,7 +15,7 @@ _READ = ["read_verilog top.v", "hierarchy -top top"]
 # Multiplications with an operand of up to four bits cost a few LUTs: multipliers are for the others.
 _SMALL = ["proc", "flatten", "opt -nodffe -nosdff", "wreduce", "opt_clean",
           "alumacc t:$mul r:A_WIDTH<=4 r:B_WIDTH<=4 %u %i"]
-_WRITE = ["stat", "write_json top.json"]
+_WRITE = ["hierarchy -check", "stat", "blackbox =A:whitebox", "write_json top.json"]
 # The ends of `synth_ecp5`, which names all cells by their neighbours: minutes and gigabytes, for nothing.
 _LUTS = {
     "abc9": ["synth_ecp5 -top top -run map_luts:check"],
