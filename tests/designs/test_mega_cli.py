@@ -89,7 +89,8 @@ def test_the_report_of_a_simulation_agrees_with_the_golden_model(sim):
             assert layer[key] == sum(int(getattr(g, values)[s].sum()) for g in golden for s in synapses)
         assert layer["spikes"] == sum(int(g.spike_counts[layer["name"]].sum()) for g in golden)
         assert layer["bound_cycles"] <= layer["cycles"]
-        assert layer["utilisation"] == pytest.approx(layer["sops"] / layer["cycles"] / 18)
+        peak = 9 * report["config"]["lanes"]
+        assert layer["utilisation"] == pytest.approx(layer["sops"] / layer["cycles"] / peak)
     right = sum(int(g.spikes["lif3"].counts().sum(0).argmax() == label)
                 for g, label in zip(golden, labels, strict=True))
     assert report["accuracy"]["golden"] == report["accuracy"]["RTL"] == {"correct": right, "total": 4}
