@@ -1,0 +1,1 @@
+"""Test benches of whole designs that run inside a simulator."""
