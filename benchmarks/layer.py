@@ -52,7 +52,7 @@ def layer(events: Events, *, seed: int = 0) -> Network:
 
 def _threshold(neuron, drive):
     """Return the smallest threshold with which at most the wanted share of the neurons fires."""
-    low, high = 1, neuron.v_hi
+    low, high = 1, (1 << (neuron.state_bits - 1)) - 1
     while low < high:
         middle = (low + high) // 2
         trial, state, fired = replace(neuron, threshold=middle), lif.initial_state(neuron), 0
