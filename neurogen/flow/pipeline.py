@@ -294,7 +294,15 @@ def run_job(job: Job, engine: str) -> tuple[dict[str, Events], dict]:
     result = runner.run(events)
     sops = sum(int(total["sops"]) for name, total in job.plan.totals(result.counters).items()
                if name in job.loaded.network.populations)
-    return result.spikes, {"SOPs": sops, "cycles": result.cycles}
+    return ({name: _recorded(job, result.spikes, name, events) for name in job.plan.observed},
+            {"SOPs": sops, "cycles": result.cycles})
+
+
+def _recorded(job, spikes, name, events):
+    """Return the spikes of a population in raster order; a read-out sends none."""
+    if name in spikes:
+        return Events.from_counts(spikes[name].counts())
+    return Events(job.loaded.network.shapes[name], next(iter(events.values())).steps, [], [])
 
 
 # -- Reports ------------------------------------------------------------------------------------------
