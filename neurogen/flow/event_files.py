@@ -2,13 +2,13 @@
 
 An ``.npz`` file holds, for each recording:
 
-=================  ===============================================================================
-``t``              time step of each event, not decreasing
+===================  ===============================================================================
+``t``                time step of each event, not decreasing
 ``c``, ``y``, ``x``  its address in a map; or
-``index``          its flat address in C order (maps and vectors)
-``shape``          of the population: ``(C, H, W)`` or ``(N,)``
-``steps``          number of time steps
-=================  ===============================================================================
+``index``            its flat address in C order (maps and vectors)
+``shape``            of the population: ``(C, H, W)`` or ``(N,)``
+``steps``            number of time steps
+===================  ===============================================================================
 
 all of them integers. In a file of several recordings each name has the population's in front (``left.t``).
 """
