@@ -3,14 +3,13 @@
 ``python -m benchmarks.area [--only NAME ...] [--json FILE]``. An ECP5 CCU2C counts as two LUT4.
 """
 
+import argparse
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.progress import track
 
 from benchmarks.common import report
@@ -27,6 +26,9 @@ from neurogen.rtl.sequencer import Sequencer
 from neurogen.rtl.spikes import Extractor, SpikeMemory
 from neurogen.rtl.sweep import SweepControl
 from neurogen.spec.hostlink import HostLinkSpec
+
+
+__all__ = ["components", "main", "synthesise"]
 
 
 _COLUMNS = {"component": "component", "family": "family", "luts": "LUT4", "flip_flops": "flip-flops",
@@ -92,15 +94,19 @@ def synthesise(component: object, family: str) -> dict[str, int]:
     return cells
 
 
-def main(only: Annotated[list[str] | None, typer.Option(help="Components whose name holds this.")] = None,
-         json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None) -> None:
+def main() -> None:
     """Synthesise every component alone, and print its cells."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.area", description=main.__doc__)
+    parser.add_argument("--only", action="append", metavar="NAME", help="components whose name holds this")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    arguments = parser.parse_args()
+    only = arguments.only
     chosen = {name: value for name, value in components().items()
               if not only or any(part in name for part in only)}
     rows = [{"component": name, "family": family, **synthesise(cls(*args), family)}
             for name, (family, cls, args) in track(chosen.items(), "synthesis")]
-    report("Cells of the components", _COLUMNS, rows, path=json, packages=("pyosys",))
+    report("Cells of the components", _COLUMNS, rows, path=arguments.json, packages=("pyosys",))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

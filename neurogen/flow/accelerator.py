@@ -57,7 +57,6 @@ class Accelerator:
     def __init__(self, spec: MegaSpec, port: Port):
         self.spec = spec
         self.port = port
-        self._loaded: str | None = None
         identity = self._register(Csr.ID)
         config = self._register(Csr.CONFIG)
         expected = (spec.lanes | spec.clusters << 8 | spec.state_bits << 16
@@ -108,7 +107,7 @@ class Accelerator:
         words = stream_for(part, events)
         if each_step is None:
             self._set(Csr.STEPS, steps)
-            self._set(Csr.CONTROL, 0b1)
+            self._set(Csr.CONTROL, 0b1001)  # and forget the error of a run before
             received = self.port.exchange(words, steps)
         else:
             received = self._stepwise(part, words, steps, each_step)
@@ -123,7 +122,7 @@ class Accelerator:
         first = 0
         for t in range(steps):
             last = int(ends[(t + 1) * per_step - 1]) + 1 if per_step else 0
-            self._set(Csr.CONTROL, 0b1 if t == 0 else 0b10)
+            self._set(Csr.CONTROL, 0b1001 if t == 0 else 0b10)
             received.append(self.port.exchange(words[first:last], 1))
             first = last
             self._check()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurogen.flow.accelerator import Accelerator
+from neurogen.flow.accelerator import Accelerator, AcceleratorError
 from neurogen.flow.verilator import Model, compile_model
 from neurogen.rtl.mega import Mega
 from neurogen.spec.events import CONTROL, END_OF_STEP
@@ -14,9 +14,9 @@ from neurogen.spec.mega import MegaSpec
 __all__ = ["SimulatedPort", "simulate"]
 
 
-# Cycles without a handshake after which a run counts as stuck; a sweep of the deepest state memory
-# through the fewest data paths takes fewer.
-_QUIET = 4_000_000
+# Cycles per step and per input word after which a run counts as stuck: far more than the longest
+# program over the deepest memories takes.
+_CYCLES_PER_STEP, _CYCLES_PER_WORD = 10_000_000, 10_000
 _MEMORY_WORDS = 1 << 22
 
 
@@ -51,16 +51,20 @@ class SimulatedPort:
 
     def exchange(self, words: np.ndarray, ticks: int) -> np.ndarray:
         """Send words until the accelerator is idle; return all words received."""
-        run = self.model.run(1 << 62, inputs={"i_events": words}, outputs={"o_events": None},
+        limit = _CYCLES_PER_STEP * (ticks + 1) + _CYCLES_PER_WORD * len(words)
+        run = self.model.run(limit, inputs={"i_events": words}, outputs={"o_events": None},
                              until="idle", **self._chances)
         received = run["o_events"].astype(np.uint32)
         ends = int(((received & CONTROL != 0) & ((received >> 28 & 7) == END_OF_STEP)).sum())
         if ends != ticks:
-            raise RuntimeError(f"Accelerator must send {ticks} end-of-step words, not {ends}")
+            raise AcceleratorError(f"Accelerator must send {ticks} end-of-step words, not {ends}")
         return received
 
     def fill(self, words: np.ndarray) -> None:
         """Write the external memory, from its first word on."""
+        if len(words) > _MEMORY_WORDS:
+            raise AcceleratorError(f"External memory must hold {len(words)} words; the simulated one has "
+                                   f"{_MEMORY_WORDS}")
         self._memory[:len(words)] = words
 
 

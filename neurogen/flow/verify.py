@@ -143,6 +143,7 @@ class Runner:
                         whole[t] += array  # windows do not overlap, and are 0 elsewhere
 
             if self._loaded is not part:
+                self._loaded = None  # until it is there
                 self.accelerator.load(part)
                 self._loaded = part
             emitted = self.accelerator.run(part, streams, steps,

@@ -1,6 +1,6 @@
 """The event-driven accelerator."""
 
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -59,7 +59,9 @@ class Mega(wiring.Component):
         m = Module()
         m.submodules.control = control = Control(self._spec)
         core = _Core(self._spec)
-        m.submodules.core = ResetInserter({"sync": control.abort})(core)
+        reset = Signal()  # a register, as it goes to every register of the core
+        m.d.sync += reset.eq(control.abort)
+        m.submodules.core = ResetInserter({"sync": reset})(core)
         connect(m, flipped(self.bus), control.bus)
         connect(m, flipped(self.i_events), core.i_events)
         connect(m, core.o_events, flipped(self.o_events))

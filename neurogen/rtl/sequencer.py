@@ -35,7 +35,7 @@ class Sequencer(wiring.Component):
     start, proceed : ``In(1)``
         Begin at step 0, or go on after the last step; for ``steps`` steps. Ignored while busy.
     steps : ``In(32)``
-        Steps to run, at least 1.
+        Steps to run; with 0, nothing starts.
     step : ``Out(32)``
         Steps finished since the start.
     busy, unknown : ``Out(1)``
@@ -97,7 +97,7 @@ class Sequencer(wiring.Component):
         ]
         with m.FSM():
             with m.State("Idle"):
-                with m.If((self.start | self.proceed) & ~flushing):
+                with m.If((self.start | self.proceed) & ~flushing & (self.steps != 0)):
                     m.d.sync += [address.eq(0), word.eq(0), number.eq(0), running.eq(1),
                                  self.unknown.eq(0)]
                     with m.If(self.start):

@@ -65,8 +65,9 @@ BANKS = 9
 BLOCK = 8
 # Order of the parameter fields. ``leak`` is 4096 - a, modulo 2**state_bits.
 PARAMETERS = ("threshold", "leak", "bias", "reset_value", "synapse_leak")
-# events: accepted after pooling; sops; spikes; rows: swept (SWEEP) or scanned (INTEGRATE, EMIT);
-# cycles: from decode to completion; stalls: cycles in which a full output or an empty input held work up.
+# events: accepted after pooling; sops; spikes; rows: swept (each bank's turn of a row, where
+# parameters are per neuron); cycles: from decode to completion; stalls: cycles in which a full
+# output or an empty input held work up.
 COUNTERS = ("events", "sops", "spikes", "rows", "cycles", "stalls")
 COUNTER_WORDS = 8  # places per instruction in the counter memory
 COUNTER_BITS = 48
