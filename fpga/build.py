@@ -92,13 +92,20 @@ def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed:
         bitstream = step("pack", lambda: _write_bitstream(pack, board, part))
         for name in ("top.json", "top.config", "top.asc"):  # large, and made again in a minute
             (part / name).unlink(missing_ok=True)
-    versions = {name: importlib.metadata.version(name)
-                for name in ("amaranth", "amaranth-boards", _PACKAGES[board.family])}
+    versions = {name: _version(name) for name in ("amaranth", "amaranth-boards", _PACKAGES[board.family])}
     return {"board": board.name, "resources": resources, "versions": versions | yosys_version(),
             "config": asdict(spec), "wall_time": round(sum(seconds.values()), 2),
             "peak_memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
             "seconds": seconds, "bitstream": str(out_dir / bitstream), "baud": board.baud,
             "target_hz": board.target_hz}
+
+
+def _version(package: str) -> str:
+    """Return the version of a package, which a tool from elsewhere may stand in for."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not the package: a tool found elsewhere"
 
 
 def _tool(variable: str, name: str) -> list[str]:

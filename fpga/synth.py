@@ -49,17 +49,14 @@ def synthesise(folder: Path, family: str) -> str:
     """
     if family == "ice40":
         return _run(folder, "top.ys", [*_READ, "synth_ice40 -top top -run begin:check", *_WRITE])
-    log = _run(folder, "top.ys", [*_READ, *_SMALL, "synth_ecp5 -top top -run begin:map_luts",
-                                  "write_rtlil mapped.il"])
+    mapped = [*_READ, *_SMALL, "synth_ecp5 -top top -run begin:map_luts"]
     try:
-        return log + _run(folder, "luts.ys", ["read_rtlil mapped.il", *_LUTS["abc9"], *_WRITE])
+        return _run(folder, "top.ys", [*mapped, *_LUTS["abc9"], *_WRITE])
     except ToolError as error:
         # Yosys 0.70 cannot put abc9's result back into some designs; the older abc knows less of timing.
         if "Assert" not in str(error):
             raise
-        return log + f"{error}\n" + _run(folder, "luts.ys", ["read_rtlil mapped.il", *_LUTS["abc"], *_WRITE])
-    finally:
-        (folder / "mapped.il").unlink(missing_ok=True)
+        return f"{error}\n" + _run(folder, "top.ys", [*mapped, *_LUTS["abc"], *_WRITE])
 
 
 def yosys_version() -> dict[str, str]:

@@ -167,8 +167,8 @@ class Cluster(wiring.Component):
                 line.append(signal)
             lines.append(line)
         shift = max(spec.fraction_bits)
-        word = data.ArrayLayout(signed(spec.weight_bits + shift), spec.lanes)
-        addends = [Signal(word, name=f"addend{bank}") for bank in range(BANKS)]
+        addends = [[Signal(signed(spec.weight_bits + shift), name=f"addend{bank}_{lane}", reset_less=True)
+                    for lane in range(spec.lanes)] for bank in range(BANKS)]
         for x in range(3):
             for y, value in enumerate(turned([lines[i][x] for i in range(3)], self.read.turn_y)):
                 for lane in range(spec.lanes):
@@ -188,8 +188,9 @@ class Cluster(wiring.Component):
         for bank in range(BANKS):
             ram = Ram(spec.lanes * spec.state_bits, spec.state_depth, collisions=False)
             m.submodules[f"states{bank}"] = ram
-            added = Signal(word, name=f"added{bank}")
-            written = Signal(word, name=f"written{bank}")
+            # A signal per lane, and not one of all lanes: simulators are faster with small ones.
+            added, written = ([Signal(signed(spec.state_bits), name=f"{name}{bank}_{lane}", reset_less=True)
+                               for lane in range(spec.lanes)] for name in ("added", "written"))
             old = data.View(word, ram.r_port.data)
             forward = self.add.forward[bank]
             for lane in range(spec.lanes):
@@ -201,11 +202,11 @@ class Cluster(wiring.Component):
             writing = Signal(name=f"writing{bank}")
             row = Signal(spec.state_address_bits, name=f"row{bank}")
             m.d.sync += [
-                writing.eq(self.add.write[bank]), row.eq(self.add.rows[bank]), written.eq(added),
+                writing.eq(self.add.write[bank]), row.eq(self.add.rows[bank]), Cat(written).eq(Cat(added)),
             ]
             m.d.comb += [
                 ram.r_port.en.eq(self.read.states), ram.r_port.addr.eq(self.read.rows[bank]),
-                ram.w_port.en.eq(writing), ram.w_port.addr.eq(row), ram.w_port.data.eq(added),
+                ram.w_port.en.eq(writing), ram.w_port.addr.eq(row), ram.w_port.data.eq(Cat(added)),
             ]
             states.append(old)
         return states
@@ -222,9 +223,9 @@ class Cluster(wiring.Component):
             return Cat(register[len(incoming):], incoming)
 
         # Lane-major: neuron i of a row is lane i // 9 of bank i % 9.
-        row = Signal(total * bits)
-        result = Signal(total * bits)
-        fired = Signal(total)
+        row = Signal(total * bits, reset_less=True)
+        result = Signal(total * bits, reset_less=True)
+        fired = Signal(total, reset_less=True)
         m.submodules.lif = path = LifDatapath(chunk, bits)
         with m.If(lif.load):
             m.d.sync += row.eq(Cat(states[i % BANKS][i // BANKS] for i in range(total)))
@@ -241,9 +242,9 @@ class Cluster(wiring.Component):
                 swept[i % BANKS][i // BANKS].eq(result[i * bits:(i + 1) * bits].as_signed()),
                 self.spikes[i % BANKS * spec.lanes + i // BANKS].eq(fired[i]),
             ]
-        order = [(i % spec.lanes) * BANKS + i // spec.lanes for i in range(total)]
-        m.d.comb += self.r_data.eq(
-            Cat(row[i * bits:(i + 1) * bits] for i in order).word_select(self.r_index, bits))
+        lane_bits = spec.lanes.bit_length() - 1
+        index = self.r_index[:lane_bits] * BANKS + self.r_index[lane_bits:]
+        m.d.comb += self.r_data.eq(row.word_select(index, bits))
 
         parameters = self._parameters(m, taps)
         for i in range(chunk):
@@ -269,7 +270,7 @@ class Cluster(wiring.Component):
                      path.lo.eq(lif.lo), path.hi.eq(lif.hi)]
         if spec.cuba:
             # The integrated current of the first pass is the input of the second.
-            current = Signal(total * bits)
+            current = Signal(total * bits, reset_less=True)
             with m.If(lif.collect & lif.synapse):
                 m.d.sync += current.eq(shifted(current, path.integrated.as_value()))
             with m.Elif(lif.shift & lif.membrane):
@@ -285,7 +286,7 @@ class Cluster(wiring.Component):
         lanes = []
         for lane in range(spec.lanes):
             word = Cat(tap.word_select(lane, spec.weight_bits) for tap in taps)
-            held = Signal(width * spec.parameter_rows, name=f"parameters{lane}")
+            held = Signal(width * spec.parameter_rows, name=f"parameters{lane}", reset_less=True)
             for part in range(spec.parameter_rows):
                 with m.If(self.lif.parameters[part]):
                     m.d.sync += held[part * width:(part + 1) * width].eq(word)
