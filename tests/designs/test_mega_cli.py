@@ -1,6 +1,7 @@
 """The command line of Mega: what it leaves, what it says, and how it fails."""
 
 import errno
+import functools
 import json
 import os
 import signal
@@ -307,8 +308,10 @@ def test_ctrl_c_is_one_line_and_keeps_the_earlier_results(tmp_path, sim):
         (folder / "earlier").write_text("whole")
     command = [sys.executable, "-m", "designs.mega", "build", "--target", "sim", "--config", "mini",
                "--samples", "360", "--out", str(out)]
+    # A shell's background job ignores the interrupt, and so would everything that it starts.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE) as process:
+                          stderr=subprocess.PIPE, preexec_fn=listening) as process:
         lines = []
         for line in process.stderr:
             lines.append(line)
