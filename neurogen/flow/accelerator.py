@@ -11,6 +11,7 @@ from neurogen.spec.mega import (
     BANKS,
     COUNTER_WORDS,
     COUNTERS,
+    DEVICE_ID,
     Csr,
     MegaSpec,
     MemorySelect,
@@ -59,11 +60,9 @@ class Accelerator:
         self.port = port
         identity = self._register(Csr.ID)
         config = self._register(Csr.CONFIG)
-        expected = (spec.lanes | spec.clusters << 8 | spec.state_bits << 16
-                    | spec.weight_bits << 24)
-        if identity != 0x4E470001 or config != expected:
+        if identity != DEVICE_ID or config != spec.config_word:
             raise AcceleratorError(f"Device must be an accelerator with configuration word "
-                                   f"{expected:#010x}, not {identity:#010x} with {config:#010x}")
+                                   f"{spec.config_word:#010x}, not {identity:#010x} with {config:#010x}")
 
     def _register(self, register: Csr) -> int:
         return int(self.port.read(register, 1)[0])

@@ -5,14 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.bus import WishboneSignature
-from neurogen.spec.mega import COUNTER_BITS, COUNTER_WORDS, Csr, MegaSpec, MemorySelect
+from neurogen.spec.mega import COUNTER_BITS, COUNTER_WORDS, DEVICE_ID, Csr, MegaSpec, MemorySelect
 
 
 __all__ = ["BUS_ADDRESS_BITS", "Control", "control_ports"]
 
 
 BUS_ADDRESS_BITS = 16
-_ID = 0x4E47_0001
 
 
 def control_ports(spec: MegaSpec) -> dict[str, wiring.Member]:
@@ -135,10 +134,9 @@ class Control(wiring.Component):
                 with m.Elif(bus.cyc & bus.stb):
                     with m.Switch(bus.adr):
                         with m.Case(Csr.ID):
-                            answer(_ID)
+                            answer(DEVICE_ID)
                         with m.Case(Csr.CONFIG):
-                            answer(spec.lanes | spec.clusters << 8 | spec.state_bits << 16
-                                   | spec.weight_bits << 24)
+                            answer(spec.config_word)
                         with m.Case(Csr.DEPTH):
                             answer(spec.state_depth | spec.weight_depth << 16)
                         with m.Case(Csr.STATUS):

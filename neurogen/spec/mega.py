@@ -55,9 +55,9 @@ from neurogen.spec.checks import check_int
 from neurogen.spec.events import C_BITS, X_BITS, Y_BITS
 
 
-__all__ = ["BANKS", "BLOCK", "COUNTERS", "COUNTER_BITS", "COUNTER_WORDS", "INCREMENT_BITS",
-           "PARAMETERS", "Csr", "MegaSpec", "MemorySelect", "Op", "ResetMode", "Source", "decode",
-           "encode"]
+__all__ = ["BANKS", "BLOCK", "COUNTERS", "COUNTER_BITS", "COUNTER_WORDS", "DEVICE_ID",
+           "INCREMENT_BITS", "PARAMETERS", "Csr", "MegaSpec", "MemorySelect", "Op", "ResetMode",
+           "Source", "decode", "encode"]
 
 
 BANKS = 9
@@ -71,6 +71,7 @@ PARAMETERS = ("threshold", "leak", "bias", "reset_value", "synapse_leak")
 COUNTERS = ("events", "sops", "spikes", "rows", "cycles", "stalls")
 COUNTER_WORDS = 8  # places per instruction in the counter memory
 COUNTER_BITS = 48
+DEVICE_ID = 0x4E47_0001  # "NG", first version
 INCREMENT_BITS = 32  # what one execution of an instruction may add to a counter
 
 
@@ -125,8 +126,8 @@ class Csr(IntEnum):
     """Word addresses of the registers on the control bus.
 
     ======================= ========================================================================
-    ID (r)                  0x4E47_0001
-    CONFIG (r)              lanes 7:0, clusters 12:8, state bits 21:16, weight bits 27:24
+    ID (r)                  `DEVICE_ID`
+    CONFIG (r)              `MegaSpec.config_word`
     DEPTH (r)               state depth 15:0, weight depth 31:16
     CONTROL (w)             bit 0: start at step 0; bit 1: go on for STEPS more; bit 2: abort and
                             flush; bit 3: clear the sticky errors
@@ -237,6 +238,11 @@ class MegaSpec:
     def sops_per_cycle(self) -> int:
         """Peak synaptic operations per cycle."""
         return BANKS * self.total_lanes
+
+    @property
+    def config_word(self) -> int:
+        """Register CONFIG: lanes 7:0, clusters 12:8, state bits 21:16, weight bits 27:24."""
+        return self.lanes | self.clusters << 8 | self.state_bits << 16 | self.weight_bits << 24
 
     @property
     def parameter_rows(self) -> int:
