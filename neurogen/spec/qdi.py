@@ -14,7 +14,15 @@ __all__ = ["BLOCKS", "Block", "Port"]
 
 @dataclass(frozen=True)
 class Port:
-    """A channel of a block: its name, and the bits of its tokens (0: dataless)."""
+    """A channel of a block.
+
+    Parameters
+    ----------
+    name
+        Name of the port.
+    width
+        Bits of its tokens; 0 if they are dataless.
+    """
 
     name: str
     width: int
