@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HARDWARE = {"designs", "fpga", "asic", "sim"}
 LIBRARY = {"neurogen.spec", "neurogen.golden", "neurogen.rtl", "neurogen.frontend", "neurogen.mapping",
-           "neurogen.testing"}
+           "neurogen.testing", "neurogen.qdi"}
 
 # What each layer may import when it is loaded, besides itself, `neurogen` and the standard library.
 LAYERS = {
@@ -22,6 +22,7 @@ LAYERS = {
     "neurogen.rtl":      {"amaranth", "neurogen.spec"},
     "neurogen.frontend": {"numpy", "nir", "h5py", "neurogen.spec", "neurogen.golden"},
     "neurogen.mapping":  {"numpy", "yaml", "neurogen.spec"},  # YAML: configurations
+    "neurogen.qdi":      {"numpy", "amaranth", "neurogen.spec"},  # Amaranth: emission only
     "neurogen.testing":  {"numpy", "amaranth", "cocotb", "cocotbext", "neurogen.spec", "neurogen.golden"},
     "neurogen.flow":     LIBRARY | {"numpy", "amaranth", "yaml", "rich", "typer", "jinja2", "pooch",
                                     "platformdirs", "matplotlib", "markupsafe"},
