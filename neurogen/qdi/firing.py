@@ -1,7 +1,8 @@
 """Firing rules of the blocks on integer tokens: what each takes and what it gives.
 
 Operators are functions of their inputs (`OPERATORS`); what chooses among its ports or keeps a state has a
-rule of its own. A rule returns whether it fired, and it fires as a whole: all tokens it takes and gives, at once.
+rule of its own. A rule returns whether it fired, and it fires as a whole: all tokens it takes and gives, at
+once.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,12 +1,12 @@
 """The static-token dataflow graph that every backend builds from, and the rules that it has to keep.
 
 A node is a block of `neurogen.spec.qdi.BLOCKS` or a border of the graph: kind ``input`` (parameters
-``name``, ``width``, ``signed``; one output port ``o``) or ``output`` (the same; one input port ``i``). An edge
-is a channel with one producer and one consumer; copies, buffers and initial tokens are nodes.
+``name``, ``width``, ``signed``; one output port ``o``) or ``output`` (the same; one input port ``i``). An
+edge is a channel with one producer and one consumer; copies, buffers and initial tokens are nodes.
 
 A region is a path: ``main``, ``main/if3/1`` (an arm; 1 if the condition holds), ``main/loop4`` (test of a
-loop) and ``main/loop4/body``. All ports of a node see one token for each activation of its region, but for those
-which lead into other regions: ``o*`` of a branch, ``i*`` of a select.
+loop) and ``main/loop4/body``. All ports of a node see one token for each activation of its region, but for
+those which lead into other regions: ``o*`` of a branch, ``i*`` of a select.
 """
 
 import json

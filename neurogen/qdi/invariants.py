@@ -2,8 +2,8 @@
 
 V1 every port has exactly one edge; V2 widths match; V3 every cycle passes a block that holds a token (init,
 loop, reg, hold) or a select controlled by one; V4 edges join ports of one region, or cross at a select,
-branch, gate or hold; V5 what triggers a constant is a token of its region; V6 a loop has a loop-carried token;
-V7 no merge has a buffered input; V8 every ring with a token has three half buffers (R1).
+branch, gate or hold; V5 what triggers a constant is a token of its region; V6 a loop has a loop-carried
+token; V7 no merge has a buffered input; V8 every ring with a token has three half buffers (R1).
 """
 
 import heapq

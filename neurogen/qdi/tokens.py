@@ -1,8 +1,8 @@
 """Token simulator: a graph as bounded channels and blocks that fire in random order.
 
-All blocks but ``mutex`` and ``arb_merge`` are deterministic in Kahn's sense, so the streams do not depend on
-the order, the capacities or the seed; they are the reference of every backend. What depends on them is whether
-a graph comes to a dead end, and that is told with the blocks that wait and their source lines.
+All blocks but ``mutex`` and ``arb_merge`` are deterministic in Kahn's sense, so the streams do not depend
+on the order, the capacities or the seed; they are the reference of every backend. What depends on them is
+whether a graph comes to a dead end, and that is told with the blocks that wait and their source lines.
 """
 
 import random
