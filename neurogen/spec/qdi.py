@@ -5,8 +5,11 @@ on a channel is an integer of ``width`` bits, taken as unsigned; operators to wh
 parameter ``signed``. A width of 0 is a dataless token. Names follow the Spyqe abstract.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from neurogen.spec.checks import check_choice, check_int
 
 
 __all__ = ["BLOCKS", "Block", "Port"]
@@ -65,14 +68,66 @@ class Block:
 
         Raises
         ------
-        ValueError
-            If parameters are missing or unknown.
+        TypeError, ValueError
+            If parameters are missing or unknown, or their values are not what `check` accepts.
+        """
+        self.check(values)
+        return (tuple(port for text in self.inputs for port in _expand(text, values)),
+                tuple(port for text in self.outputs for port in _expand(text, values)))
+
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Check parameter values.
+
+        Widths are at least 0 (a dataless token), those of operators and memories at least 1. A constant
+        (``value``, an element of ``values`` or of ``table``) fits its width as an unsigned number; with
+        ``signed`` (in ``ltc``), as a signed one as well: both stand for the same word.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If parameters are missing or unknown, or if a value is of the wrong type or out of range.
         """
         if set(values) != set(self.parameters):
             raise ValueError(f"Parameters of {self.kind} must be {', '.join(self.parameters) or 'none'}, "
                              f"not {', '.join(values) or 'none'}")
-        return (tuple(port for text in self.inputs for port in _expand(text, values)),
-                tuple(port for text in self.outputs for port in _expand(text, values)))
+        for name in self.parameters:
+            self._check(name, values[name], values)
+
+    def _check(self, name: str, value: Any, values: Mapping[str, Any]) -> None:
+        called = f"Parameter {name} of {self.kind}"
+        minimum = int(self.group == "operator" or self.kind in ("ram", "reg"))
+        if name == "op":
+            check_choice(called, value, ("and", "or", "xor"))
+        elif name == "signed":
+            if value not in (0, 1):
+                raise TypeError(f"{called} must be True or False, not {value!r}")
+        elif name in ("width", "out_width", "trigger_width"):
+            check_int(called, value, minimum=minimum, unit="bits")
+        elif name in ("low", "shift"):
+            check_int(called, value, minimum=0, unit="bits")
+        elif name in ("n", "depth", "readers"):
+            check_int(called, value, minimum=1)
+        elif name == "value":
+            width = values["width"]
+            low = -(1 << width - 1) if values.get("signed") else 0
+            check_int(called, value, minimum=low, maximum=(1 << width) - 1)
+        elif name in ("widths", "in_widths"):
+            for item in _items(called, value):
+                check_int(f"Each of {name} of {self.kind}", item, minimum=0, unit="bits")
+        else:  # contents of a memory, or a truth table
+            width = values.get("width", values.get("out_width"))
+            for item in _items(called, value):
+                check_int(f"Each of {name} of {self.kind}", item, minimum=0, maximum=(1 << width) - 1)
+            entries = 1 << sum(values["in_widths"]) if name == "table" else len(value)
+            if len(value) != entries:
+                raise ValueError(f"{called} must have {entries} entries, not {len(value)}")
+
+
+def _items(called: str, value: Any) -> list | tuple:
+    if not isinstance(value, list | tuple) or not value:
+        raise TypeError(f"{called} must be a tuple of integers, not {value!r}")
+    return value
 
 
 def _expand(text: str, values: dict[str, Any]) -> list[Port]:

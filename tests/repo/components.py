@@ -14,6 +14,7 @@ from amaranth.lib import data, wiring
 from neurogen.spec.hostlink import HostLinkSpec
 from neurogen.spec.lif import Lif
 from neurogen.spec.mega import MegaSpec
+from tests.rtl.qdi.rules import PARAMETERS
 
 
 __all__ = ["COMPONENTS", "make"]
@@ -63,9 +64,23 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
 }
 
 
+# Blocks of the library of asynchronous circuits.
+COMPONENTS |= {
+    f"qdi.{module}.{kind.title().replace('_', '')}": {"": ((), PARAMETERS[kind][0])}
+    for module, kinds in {
+        "data": "source const buffer fifo init fork pack unpack sink_data slice",
+        "operators": "adder sub addc logic not neg lt le ltc equal eqc mask ternary mul lut rom",
+        "control": "select branch merge select_n branch_n else_condition parallel loop gate hold",
+        "state": "reg ram mutex arb_merge seq",
+        "borders": "stream_to_qdi qdi_to_stream aer_port",
+    }.items() for kind in kinds.split()}
+COMPONENTS |= {"qdi.data.TwoSlots": {"empty": ((4,), {}), "full": ((4, 9), {})},
+               "qdi.borders.AerSender": {"": ((6,), {})}}
+
+
 def make(name: str, variant: str) -> wiring.Component:
     """Return a new component of the table."""
-    module, _, cls = name.partition(".")
+    module, _, cls = name.rpartition(".")
     args, kwargs = COMPONENTS[name][variant]
     return getattr(import_module(f"neurogen.rtl.{module}"), cls)(*args, **kwargs)
 

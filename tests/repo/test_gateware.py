@@ -21,12 +21,14 @@ CASES = [(name, variant) for name, variants in COMPONENTS.items() for variant in
 
 def exported():
     """Yield ``module.Class`` for every component that a module of `neurogen.rtl` exports."""
-    for path in sorted(Path(neurogen.rtl.__file__).parent.glob("[!_]*.py")):
-        module = import_module(f"neurogen.rtl.{path.stem}")
+    root = Path(neurogen.rtl.__file__).parent
+    for path in sorted(root.rglob("[!_]*.py")):
+        topic = ".".join(path.relative_to(root).with_suffix("").parts)
+        module = import_module(f"neurogen.rtl.{topic}")
         for name in module.__all__:
             value = getattr(module, name)
-            if isclass(value) and issubclass(value, wiring.Component):
-                yield f"{path.stem}.{name}"
+            if isclass(value) and issubclass(value, wiring.Component) and getattr(value, "kind", name):
+                yield f"{topic}.{name}"
 
 
 def test_catalogue_is_complete():
