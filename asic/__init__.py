@@ -1,0 +1,1 @@
+"""The ASIC side: PDKs, synthesis, energy before layout, and the hand-over to OpenROAD flows."""
