@@ -76,11 +76,12 @@ class ClockedBlock(wiring.Component):
         """Parameters by name."""
         return dict(self._parameters)
 
-    @property
-    def paths(self) -> Paths:
-        """Combinational paths: from each input to each output and back, where a kind says no better."""
-        return Paths(frozenset((i, o) for i in self._inputs for o in self._outputs),
-                     frozenset((o, i) for i in self._inputs for o in self._outputs))
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
+        """Return the combinational paths: all that could be, where a kind says no better."""
+        ins, outs = ([port.name for port in ports] for ports in BLOCKS[cls.kind].ports(**parameters))
+        return Paths(frozenset((i, o) for i in ins for o in outs),
+                     frozenset((o, i) for i in ins for o in outs))
 
     @property
     def ins(self) -> list:

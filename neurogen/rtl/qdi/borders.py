@@ -28,8 +28,8 @@ def aer(width: int) -> wiring.Signature:
 class _Border(ClockedBlock):
     """Two slots: in the clocked circuit, both sides are streams of one clock."""
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """None."""
         return Paths(frozenset(), frozenset())
 
@@ -67,8 +67,8 @@ class AerPort(ClockedBlock):
 
     kind = "aer_port"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """None."""
         return Paths(frozenset(), frozenset())
 

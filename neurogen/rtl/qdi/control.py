@@ -1,5 +1,7 @@
 """Clocked blocks of control flow: choices, merges, loops."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
@@ -146,8 +148,8 @@ class Loop(ClockedBlock):
 
     kind = "loop"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """From ``c`` to ``branch`` and back; ``select`` comes from a register."""
         return Paths(frozenset({("c", "branch")}), frozenset({("branch", "c")}))
 

@@ -1,5 +1,7 @@
 """Clocked blocks that handle data: sources, storage, forks, wires."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 
@@ -84,8 +86,8 @@ class Buffer(ClockedBlock):
 
     kind = "buffer"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """From ``o`` back to ``i``."""
         return Paths(frozenset(), frozenset({("o", "i")}))
 
@@ -108,10 +110,10 @@ class Fifo(ClockedBlock):
 
     kind = "fifo"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """From ``o`` back to ``i`` if the depth is 1."""
-        return Paths(frozenset(), frozenset({("o", "i")} if self._parameters["depth"] == 1 else ()))
+        return Paths(frozenset(), frozenset({("o", "i")} if parameters["depth"] == 1 else ()))
 
     def elaborate(self, platform):
         m = Module()
@@ -132,8 +134,8 @@ class Init(ClockedBlock):
 
     kind = "init"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """None."""
         return _NO_PATHS
 

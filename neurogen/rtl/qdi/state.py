@@ -1,5 +1,7 @@
 """Clocked blocks with state, and those that arbitrate."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 
@@ -18,10 +20,10 @@ class Reg(ClockedBlock):
 
     kind = "reg"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """From each request to its answer and back; none from or to ``w``."""
-        pairs = [(f"r{k}", f"o{k}") for k in range(self._parameters["readers"])]
+        pairs = [(f"r{k}", f"o{k}") for k in range(parameters["readers"])]
         return Paths(frozenset(pairs), frozenset((o, r) for r, o in pairs))
 
     def elaborate(self, platform):
@@ -53,10 +55,10 @@ class Ram(ClockedBlock):
 
     kind = "ram"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """From ``o`` back to each input."""
-        return Paths(frozenset(), frozenset(("o", name) for name in self._inputs))
+        return Paths(frozenset(), frozenset(("o", name) for name in ("write", "a", "d")))
 
     def elaborate(self, platform):
         m = Module()
@@ -135,10 +137,11 @@ class Seq(ClockedBlock):
 
     kind = "seq"
 
-    @property
-    def paths(self) -> Paths:
+    @classmethod
+    def paths(cls, **parameters: Any) -> Paths:
         """From ``i`` to the outputs; from ``o`` to ``i``. The phase is in registers."""
-        return Paths(frozenset(("i", name) for name in self._outputs), frozenset({("o", "i")}))
+        outs = [f"go{k}" for k in range(parameters["n"])]
+        return Paths(frozenset(("i", name) for name in (*outs, "o")), frozenset({("o", "i")}))
 
     def elaborate(self, platform):
         m = Module()
