@@ -80,8 +80,8 @@ class Block:
         """Check parameter values.
 
         Widths are at least 0 (a dataless token), those of operators and memories at least 1. A constant
-        (``value``, an element of ``values`` or of ``table``) fits its width as an unsigned number; with
-        ``signed`` (in ``ltc``), as a signed one as well: both stand for the same word.
+        (``value``, an element of ``values`` or of ``table``) fits its width as an unsigned number, that of
+        an ``ltc`` with ``signed`` as a signed one.
 
         Raises
         ------
@@ -110,8 +110,8 @@ class Block:
             check_int(called, value, minimum=1)
         elif name == "value":
             width = values["width"]
-            low = -(1 << width - 1) if values.get("signed") else 0
-            check_int(called, value, minimum=low, maximum=(1 << width) - 1)
+            low, high = (-(1 << width - 1), width - 1) if values.get("signed") else (0, width)
+            check_int(called, value, minimum=low, maximum=(1 << high) - 1)
         elif name in ("widths", "in_widths"):
             for item in _items(called, value):
                 check_int(f"Each of {name} of {self.kind}", item, minimum=0, unit="bits")

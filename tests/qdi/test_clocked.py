@@ -1,5 +1,7 @@
 # amaranth: UnusedElaboratable=no
 
+import random
+
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl._nir import CombinationalCycle
@@ -10,6 +12,7 @@ from neurogen.qdi.examples import add_graph, loop_graph
 from neurogen.qdi.graph import Graph
 from neurogen.qdi.tokens import simulate as simulate_tokens
 from neurogen.testing.streams import collect, drive, monitor, random_pauses, simulate
+from tests.rtl.qdi.rules import CASES, RULES, fire, stimulus
 
 
 def border(graph, kind, name, width=8, signed=False):
@@ -163,3 +166,21 @@ def test_a_link_of_four_phases_can_be_a_parameter():
 
     simulate(dut, sender, collect(dut.o, results, count=3), cycles=200)
     assert results == [5, 63, 0]
+
+
+@pytest.mark.parametrize("kind, parameters", [case for case in CASES if case[0] in RULES and case[0] != "source"],
+                         ids=str)
+def test_token_simulator_and_components_keep_the_same_rules(kind, parameters):
+    graph = Graph("one_block")
+    block = graph.add(kind, parameters)
+    inputs, outputs = graph.nodes[block].ports
+    for port in inputs:
+        graph.connect((border(graph, "input", port.name, port.width), "o"), (block, port.name))
+    for port in outputs:
+        graph.connect((block, port.name), (border(graph, "output", port.name, port.width), "i"))
+    tokens = stimulus(kind, parameters, random.Random(7), 30)
+    result = simulate_tokens(graph, tokens, capacity=100)
+    outs, taken = fire(kind, parameters, tokens)
+    assert result.outputs == outs
+    left = {name: len(tokens[name]) - len(result.left.get((block, name), ())) for name in tokens}
+    assert left == taken or kind == "reg"  # writes wait in the register or in front of it

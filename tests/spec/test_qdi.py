@@ -12,7 +12,7 @@ from neurogen.spec.qdi import BLOCKS
     ("ltc", {"width": 4, "value": -1, "signed": False}, ValueError,
      "Parameter value of ltc must be between 0 and 15, not -1"),
     ("ltc", {"width": 4, "value": -9, "signed": True}, ValueError,
-     "Parameter value of ltc must be between -8 and 15, not -9"),
+     "Parameter value of ltc must be between -8 and 7, not -9"),
     ("lt", {"width": 4, "signed": 2}, TypeError, "Parameter signed of lt must be True or False, not 2"),
     ("logic", {"width": 4, "op": "nand"}, ValueError,
      "Parameter op of logic must be one of 'and', 'or', 'xor', not 'nand'"),

@@ -108,10 +108,7 @@ class Ltc(Operator):
     kind = "ltc"
 
     def result(self, m):
-        value, width = self._parameters["value"], self._parameters["width"]
-        if self._parameters["signed"] and value >> width - 1:
-            value |= -1 << width  # a negative constant, given as a word or as a number
-        return self._number("a") < value
+        return self._number("a") < self._parameters["value"]
 
 
 class Equal(Operator):

@@ -251,8 +251,7 @@ RULES = {
     "neg": _operator(lambda p, a: -a),
     "lt": _compare(lambda p, a, b: a < b),
     "le": _compare(lambda p, a, b: a <= b),
-    "ltc": _compare(lambda p, a: a < (_signed(p["value"] % (1 << p["width"]), p["width"]) if p["signed"]
-                                      else p["value"])),
+    "ltc": _compare(lambda p, a: a < p["value"]),
     "equal": _compare(lambda p, a, b: a == b),
     "eqc": _compare(lambda p, a: a == p["value"]),
     "mask": _operator(lambda p, c, x: x if c else 0),
@@ -286,7 +285,7 @@ PARAMETERS = {
     "logic": [{"width": 4, "op": op} for op in ("and", "or", "xor")],
     **{kind: [{"width": 4, "signed": signed} for signed in (False, True)] for kind in ("lt", "le")},
     "ltc": [{"width": 4, "value": value, "signed": signed}
-            for value, signed in ((5, False), (12, False), (5, True), (12, True), (-4, True))],
+            for value, signed in ((5, False), (12, False), (5, True), (-4, True))],
     "eqc": [{"width": 2, "value": 2}],
     "lut": [{"in_widths": (2, 1), "out_width": 3, "table": (5, 0, 7, 1, 2, 6, 3, 4)},
             {"in_widths": (1,), "out_width": 1, "table": (1, 0)}],
