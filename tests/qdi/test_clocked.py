@@ -168,8 +168,8 @@ def test_a_link_of_four_phases_can_be_a_parameter():
     assert results == [5, 63, 0]
 
 
-@pytest.mark.parametrize("kind, parameters", [case for case in CASES if case[0] in RULES and case[0] != "source"],
-                         ids=str)
+@pytest.mark.parametrize("kind, parameters", [case for case in CASES
+                                              if case[0] in RULES and case[0] != "source"], ids=str)
 def test_token_simulator_and_components_keep_the_same_rules(kind, parameters):
     graph = Graph("one_block")
     block = graph.add(kind, parameters)
