@@ -94,7 +94,8 @@ def draw(graph: Graph) -> str:
     for k, line in enumerate(picture.lines):
         x, y = _middle(line)
         parts.append(f'<g id="t-{k}" class="token" visibility="hidden" '
-                     f'transform="translate({x:.1f} {y:.1f})"><rect x="-13" y="-9" width="26" height="18" rx="9"/><text y="4"></text></g>')
+                     f'transform="translate({x:.1f} {y:.1f})">'
+                     f'<rect x="-13" y="-9" width="26" height="18" rx="9"/><text y="4"></text></g>')
     tips = "".join(f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" '
                    f'markerHeight="6" orient="auto"><path class="head {name}" d="M0 1 7 4 0 7z"/></marker>'
                    for name in ("ahead", "back"))
