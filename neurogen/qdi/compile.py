@@ -1,0 +1,134 @@
+"""From a process to its graph, and the comparison of the two, token for token."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from neurogen.qdi.captures import carry_captures, localize_constants, prune
+from neurogen.qdi.finish import add_forks
+from neurogen.qdi.graph import Graph
+from neurogen.qdi.lower import lower
+from neurogen.qdi.passes.buffers import place_buffers, slack
+from neurogen.qdi.python.errors import QdiWarning
+from neurogen.qdi.python.process import Process
+from neurogen.qdi.tokens import simulate
+
+
+__all__ = ["PASSES", "Mismatch", "check", "compare", "compile", "stimuli_of"]
+
+# name: (what it does, whether it is on unless told otherwise)
+PASSES = {
+    "P6": ("packing of loop-carried and steered numbers into one token", True),
+    "P7": ("unpack instead of fork and slices", True),
+    "P11": ("slack: more buffers in loops, for speed", False),
+}
+
+
+class Mismatch(ValueError):
+    """The first token of a graph that differs from the Python function, with the source line."""
+
+
+def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buffers: str = "rules") -> Graph:
+    """Return the dataflow graph of a process.
+
+    Parameters
+    ----------
+    passes
+        Switches by name (`PASSES`); what is not named keeps its default.
+    buffers
+        ``rules``, ``safe`` or ``none`` (`neurogen.qdi.passes.buffers`).
+
+    Raises
+    ------
+    QdiError
+        If the function is not in the subset.
+    ValueError
+        If a pass or the kind of buffers is unknown.
+    TypeError
+        If ``function`` is no process.
+    """
+    if not isinstance(function, Process):
+        raise TypeError(f"Function must be decorated with neurogen.qdi.process, not {function!r}")
+    unknown = set(passes or ()) - set(PASSES)
+    if unknown:
+        raise ValueError(f"Passes must be of {', '.join(PASSES)}, not {', '.join(sorted(unknown))}")
+    on = {name: default for name, (_, default) in PASSES.items()} | dict(passes or {})
+    _, program = function.program(on)
+    prune(program)
+    localize_constants(program.top)
+    carry_captures(program.top)
+    graph = lower(program, packing=on["P6"])
+    for id in graph.inputs:
+        if not any(edge.src[0] == id for edge in graph.edges):
+            name = graph.nodes[id].parameters["name"]
+            warnings.warn(f"{program.loc}: QDI017 input '{name}' is not used; its tokens are dropped",
+                          QdiWarning, stacklevel=2)
+    add_forks(graph, fields=on["P7"])
+    place_buffers(graph, buffers)
+    if on["P11"]:
+        slack(graph)
+    graph.notes |= {"passes": on, "buffers": buffers, "mode": function.mode}
+    graph.verify(buffers=buffers != "none")
+    return graph
+
+
+def stimuli_of(function: Process, stimuli: Sequence[Any] | Mapping[str, Iterable[int]]) -> dict[str,
+                                                                                                list[int]]:
+    """Return the tokens of each input for stimuli as `check` takes them."""
+    if isinstance(stimuli, Mapping):
+        return {name: list(tokens) for name, tokens in stimuli.items()}
+    rows = [s if isinstance(s, tuple) else (s,) for s in stimuli]
+    return {name: [int(row[k]) for row in rows] for k, name in enumerate(function.inputs)}
+
+
+def check(function: Process, stimuli: Sequence[Any] | Mapping[str, Iterable[int]], *,
+          graph: Graph | None = None,
+          capacities: tuple[int, ...] = (1, 2), seeds: Iterable[int] = range(3), **options: Any) -> dict:
+    """Compare the graph of a process with the Python function, token for token.
+
+    Parameters
+    ----------
+    stimuli
+        For each call its arguments, a tuple or one number; for a process that yields, the tokens of each
+        stream.
+    graph
+        The graph, if it is at hand; else it is compiled with ``options``.
+    capacities, seeds
+        Of the token simulations.
+
+    Returns
+    -------
+    dict
+        The streams of results.
+
+    Raises
+    ------
+    Mismatch
+        At the first token that differs.
+    Deadlock
+        If results are missing.
+    RangeError
+        In mode ``checked``, if a value of the Python run does not fit its type.
+    """
+    graph = graph or compile(function, **options)
+    expected = function.expected(stimuli)
+    tokens = stimuli_of(function, stimuli)
+    wanted = {name: len(stream) for name, stream in expected.items()}
+    for capacity in capacities:
+        for seed in seeds:
+            result = simulate(graph, tokens, capacity=capacity, seed=seed, expect=wanted)
+            compare(graph, expected, result.outputs, f"tokens (capacity {capacity}, seed {seed})")
+    return expected
+
+
+def compare(graph: Graph, expected: Mapping[str, list[int]], got: Mapping[str, list[int]],
+            level: str) -> None:
+    """Raise `Mismatch` at the first token that differs; numbers count modulo 2 to the output's width."""
+    for id in graph.outputs:
+        p = graph.nodes[id].parameters
+        mask = (1 << p["width"]) - 1
+        for k, (a, b) in enumerate(zip(expected[p["name"]], got[p["name"]], strict=True)):
+            if a & mask != b & mask:
+                loc = graph.nodes[id].loc
+                raise Mismatch(f"{graph.name}: token {k} of {p['name']} is {b & mask} in {level}, "
+                               f"not {a & mask} as in Python ({loc}: {loc.text.strip() if loc else ''})")
