@@ -1,0 +1,48 @@
+"""What a netlist is after reset: a three-valued simulation without delays."""
+
+from itertools import product
+
+from neurogen.qdi.gates.cells import CELLS, HOLD
+from neurogen.qdi.gates.netlist import Netlist
+
+
+__all__ = ["reset_values", "unknown_nets"]
+
+
+def reset_values(netlist: Netlist) -> list[int | None]:
+    """Return the value of each net at the end of reset (None: unknown); the border is neutral."""
+    values: list[int | None] = [None] * len(netlist.nets)
+    driven = {gate.output for gate in netlist.gates}
+    for net in range(len(values)):
+        if net not in driven:
+            values[net] = 0
+    if netlist.rst:
+        values[netlist.rst] = 1
+    readers: dict[int, list] = {}
+    for gate in netlist.gates:
+        for net in gate.inputs:
+            readers.setdefault(net, []).append(gate)
+    todo = list(netlist.gates)
+    while todo:
+        gate = todo.pop()
+        if values[gate.output] is None and (new := _evaluate(gate, values)) is not None:
+            values[gate.output] = new
+            todo += readers.get(gate.output, ())
+    return values
+
+
+def _evaluate(gate, values):
+    cell = CELLS[gate.cell]
+    if not cell.table:  # flip-flops have an asynchronous reset
+        return int(cell.name == "NG_DFFS")
+    choices = [(v,) if v is not None else (0, 1) for v in (values[net] for net in gate.inputs)]
+    results = {cell.table[sum(w for w, x in zip(cell.weights, inputs, strict=True) if x)]
+               for inputs in product(*choices)}
+    if len(results) == 1 and HOLD not in results:
+        return results.pop()
+    return None
+
+
+def unknown_nets(netlist: Netlist) -> set[int]:
+    """Return the nets that reset leaves unknown."""
+    return {net for net, value in enumerate(reset_values(netlist)) if value is None}
