@@ -100,7 +100,6 @@ def _build(graph: Graph, threshold: bool, resets: set[str]) -> Netlist:
     b = Builder(graph.name, threshold=threshold)
     b.resets = resets
     hot = _hot_edges(graph)
-    by_src, by_dst = graph.links()
     ends: dict[tuple[str, str], Any] = {}
     for edge in graph.edges:
         source, target = graph.nodes[edge.src[0]], graph.nodes[edge.dst[0]]
@@ -130,7 +129,7 @@ def _build(graph: Graph, threshold: bool, resets: set[str]) -> Netlist:
 
 def _hot_edges(graph: Graph) -> set:
     """Return the edges whose words are one-hot by construction: they travel as one digit."""
-    by_src, by_dst = graph.links()
+    by_src, _ = graph.links()
     hot, todo = set(), [edge for edge in graph.edges
                         if (graph.nodes[edge.src[0]].kind, edge.src[1]) == ("else_condition", "o")]
     while todo:

@@ -3,15 +3,15 @@
 The netlist is closed with sources that choose any token and raise its rails in any order, and with sinks that
 acknowledge at any time. Reset may fall at any time, too. In every reachable state it is checked that
 
-* no excited gate is disabled by another transition (output persistency: with it, no delay of gates can cause a
-  hazard),
+* no excited gate is disabled by another transition (output persistency: with it, no delay of gates can cause
+  a hazard),
 * something can move (no deadlock), and every channel can still move some day (no starvation),
 * acknowledges come only when all digits are valid, or all neutral, and outputs change only when they
   may (conformation),
 * no digit has two rails high (illegal code).
 
-Gates of mutual exclusion elements may be disabled: choosing is what they are for; so may gates marked as timed,
-between flip-flops. The clock of border blocks rises at any time when those are stable.
+Gates of mutual exclusion elements may be disabled: choosing is what they are for; so may gates marked as
+timed, between flip-flops. The clock of border blocks rises at any time when those are stable.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

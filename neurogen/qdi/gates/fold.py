@@ -12,7 +12,7 @@ from neurogen.qdi.gates.netlist import ZERO, Builder, Channel, Gate, Netlist
 
 __all__ = ["fold"]
 
-_ONE = -1  # marks a net that is always 1
+_Gates = list[tuple[str, tuple[int, ...], int | None]]  # cell, inputs, output
 
 
 def fold(b: Builder, alias: dict[int, int], inputs: dict[str, Channel],
@@ -74,7 +74,7 @@ def fold(b: Builder, alias: dict[int, int], inputs: dict[str, Channel],
                    frozenset(b.timed & {gate.name for gate in gates}))
 
 
-def _simplify(b: Builder, cell: str, ins: tuple[int, ...]) -> int | list[tuple[str, tuple[int, ...], int | None]]:
+def _simplify(b: Builder, cell: str, ins: tuple[int, ...]) -> int | _Gates:
     """Return the net that replaces a gate, or the gates that do (output None: that of the gate)."""
     if cell.startswith("NG_OR"):
         ins = tuple(dict.fromkeys(net for net in ins if net != ZERO))

@@ -2,8 +2,8 @@
 
 A channel is a row of digits, each a tuple of rails of which at most one is high (1-of-n): a bit is (f, t),
 a dataless token is one request rail, a one-hot word of the library's ``select_n``, ``branch_n`` and
-``else_condition`` is one digit of n rails. The acknowledge ``a`` is active high. Protocol, four-phase return to zero:
-neutral, a = 0; all digits valid, in any order; a+; all digits neutral; a-.
+``else_condition`` is one digit of n rails. The acknowledge ``a`` is active high. Protocol, four-phase return
+to zero: neutral, a = 0; all digits valid, in any order; a+; all digits neutral; a-.
 """
 
 from collections.abc import Iterable, Sequence

@@ -20,13 +20,15 @@ RULED = [case for case in CASES if case[0] in RULES and case[0] not in ("source"
 
 
 def name_of(value):
-    return ",".join(f"{k}={v}" for k, v in value.items()).replace(" ", "") if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        return ",".join(f"{k}={v}" for k, v in value.items()).replace(" ", "")
+    return None
 
 
 def test_every_kind_has_gates_and_a_proof_at_both_widths():
     assert set(GENERATORS) == set(BLOCKS)
-    assert {(kind, width) for kind, width, _ in PROOFS} == {(kind, width) for kind in set(BLOCKS) - set(EXEMPT)
-                                                            for width in (1, 2)}
+    proved = set(BLOCKS) - set(EXEMPT)
+    assert {(kind, w) for kind, w, _ in PROOFS} == {(kind, w) for kind in proved for w in (1, 2)}
 
 
 @pytest.mark.parametrize("threshold", (False, True), ids=("c", "threshold"))
