@@ -144,3 +144,8 @@ def test_wrong_parameters_are_errors():
         make_block("fork", width=4)
     with pytest.raises(ValueError, match=r"^Parameter width of adder must be at least 1 bits, not 0$"):
         make_block("adder", width=0)
+
+
+def test_what_is_dropped_needs_no_room():
+    tokens = {"c": [0, 0, 0, 1, 0], "i": [1, 2, 3, 4, 5]}
+    assert run_block(make_block("gate", width=4), tokens, blocked=("o",)).taken == {"c": 3, "i": 3}
