@@ -23,7 +23,7 @@ class ClockedRun:
     outputs
         Tokens of each result by name, as unsigned numbers.
     cycles
-        Cycles of each result's tokens, by name; empty where they were not noted.
+        Cycle of each of these tokens, by name.
     """
 
     outputs: dict[str, list[int]]
@@ -70,13 +70,14 @@ def run_amaranth(graph: Graph, inputs: Mapping[str, Sequence[int]], expect: Mapp
     """
     dut = build(graph)
     results: dict[str, list[int]] = {name: [] for name in expect}
+    times: dict[str, list[int]] = {name: [] for name in expect}
     sources = [drive(getattr(dut, name), _fit(tokens, getattr(dut, name)), random_pauses(seed + k, stalls))
                for k, (name, tokens) in enumerate(inputs.items())]
     sinks = [collect(getattr(dut, name), results[name], random_pauses(seed + 99 + k, stalls), count=count)
              for k, (name, count) in enumerate(expect.items())]
     try:
         # An input may hold more tokens than the results take.
-        simulate(dut, *sinks, background=sources, cycles=cycles)
+        simulate(dut, *sinks, background=[*sources, _watch(dut, times)], cycles=cycles)
     except AssertionError as error:
         if "did not finish" not in str(error):
             raise
@@ -85,7 +86,21 @@ def run_amaranth(graph: Graph, inputs: Mapping[str, Sequence[int]], expect: Mapp
                               f"in {cycles} cycles") from None
     widths = _widths(graph, graph.outputs)
     return ClockedRun({name: [x & (1 << widths[name]) - 1 for x in tokens]
-                       for name, tokens in results.items()}, {})
+                       for name, tokens in results.items()}, times)
+
+
+def _watch(dut, times):
+    """Return a bench that notes the cycle of each token that leaves."""
+    async def bench(ctx):
+        streams = [getattr(dut, name) for name in times]
+        cycle = 0
+        while True:
+            _, _, *moved = await ctx.tick().sample(*(s.valid & s.ready for s in streams))
+            for cycles, now in zip(times.values(), moved, strict=True):
+                if now:
+                    cycles.append(cycle)
+            cycle += 1
+    return bench
 
 
 def _fit(tokens, stream):

@@ -1,0 +1,60 @@
+"""The command ``neurogen``: from a Python function to a verified circuit."""
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from neurogen.flow.errors import user_errors
+from neurogen.flow.synth.load import load_process
+from neurogen.flow.synth.pipeline import BACKENDS, Settings, synthesise
+from neurogen.flow.synth.terminal import print_result
+from neurogen.flow.terminal import show_progress
+
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+                  help="Python functions to asynchronous and clocked circuits.")
+Backend = StrEnum("Backend", {name.upper(): name for name in BACKENDS})
+
+
+@app.callback()
+def _root() -> None:
+    """Make `synth` a command of its own, however few there are."""
+
+
+@app.command("synth")
+def synth_command(
+        function: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="The function.")],
+        backend: Annotated[Backend, typer.Option(help="Circuit to make.")] = Backend("clocked"),
+        out: Annotated[Path | None, typer.Option(help="Folder of the results; replaced as a whole.",
+                                                 show_default="build/FUNCTION-BACKEND")] = None,
+        width: Annotated[int | None, typer.Option(
+            min=1, max=64, help="Bits of numbers without a type, for a function without decorator.")] = None,
+        calls: Annotated[int, typer.Option(min=1, help="Random calls on which all levels are compared.")] = 20,
+        seed: Annotated[int, typer.Option(min=0, help="Of calls, orders, stalls and delays.")] = 0) -> None:
+    """Make a verified netlist and a report with the flow of tokens from a Python function."""
+    with user_errors():
+        process = load_process(function, width=width)
+        folder = out if out is not None else Path("build") / f"{process.__name__}-{backend}"
+        with show_progress() as progress:
+            result = synthesise(process, folder, Settings(backend=str(backend), calls=calls, seed=seed),
+                                command=shlex.join(["neurogen", *sys.argv[1:]]), progress=progress)
+        console = Console()
+        print_result(result, console)
+        console.print(f"results: {escape(str(folder))}", soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="neurogen")
+
+
+if __name__ == "__main__":
+    main()

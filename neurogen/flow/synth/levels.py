@@ -1,0 +1,125 @@
+"""Do all levels agree: Python, tokens, the clocked circuit with stalls, gates with random delays?
+
+The function itself, run by CPython, says what is right. Each other level gets the same tokens and must give
+the same streams, whatever the order of firing, the stalls and the delays.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neurogen.flow.synth.clocked import run_amaranth, run_verilator
+from neurogen.qdi import Graph, Process, simulate
+from neurogen.qdi.compile import compare, compile, stimuli_of
+
+
+__all__ = ["LEVELS", "Level", "Stimulus", "agree", "prepare"]
+
+_STALLS = (0.0, 0.3, 0.7)
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a level showed: its name, runs, tokens compared, seconds, and a remark."""
+
+    name: str
+    runs: int
+    tokens: int
+    seconds: float
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A graph and what it must do.
+
+    Parameters
+    ----------
+    graph
+        Of the process.
+    inputs
+        Tokens of each input.
+    expected
+        Tokens of each result, from CPython.
+    """
+
+    graph: Graph
+    inputs: dict[str, list[int]]
+    expected: dict[str, list[int]]
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """Number of tokens of each result."""
+        return {name: len(tokens) for name, tokens in self.expected.items()}
+
+
+def prepare(function: Process, stimuli: Sequence[Any] | Mapping[str, Sequence[int]], *,
+            graph: Graph | None = None, **options: Any) -> Stimulus:
+    """Return a process's graph (compiled with ``options``), its tokens, and what CPython makes of them.
+
+    Raises
+    ------
+    QdiError, RangeError
+        See `neurogen.qdi.compile` and `Process.expected`.
+    """
+    graph = graph or compile(function, **options)
+    return Stimulus(graph, stimuli_of(function, stimuli), function.expected(stimuli))
+
+
+def _tokens(s: Stimulus, runs: int, seed: int) -> str:
+    for k in range(runs):
+        capacity = 1 + k % 2
+        result = simulate(s.graph, s.inputs, capacity=capacity, seed=seed + k, expect=s.wanted)
+        compare(s.graph, s.expected, result.outputs, f"tokens (capacity {capacity}, seed {seed + k})")
+    return "channels of one and two tokens, random order"
+
+
+def _clocked(s: Stimulus, runs: int, seed: int) -> str:
+    for k in range(runs):
+        stalls = _STALLS[k % len(_STALLS)]
+        result = run_amaranth(s.graph, s.inputs, s.wanted, stalls=stalls, seed=seed + k)
+        compare(s.graph, s.expected, result.outputs, f"the clocked circuit (stalls {stalls}, seed {seed + k})")
+    return f"stalls in {', '.join(f'{stalls:.0%}' for stalls in _STALLS[:runs])} of the cycles"
+
+
+def _verilog(s: Stimulus, runs: int, seed: int) -> str:
+    for k in range(runs):
+        stalls = _STALLS[k % len(_STALLS)]
+        result = run_verilator(s.graph, s.inputs, s.wanted, stalls=stalls, seed=seed + k)
+        compare(s.graph, s.expected, result.outputs, f"Verilog (stalls {stalls}, seed {seed + k})")
+    return "Verilator, with stalls"
+
+
+# Name: function that runs a level and raises `Mismatch`, `Deadlock` or `SimulationError`.
+LEVELS = {"tokens": _tokens, "clocked": _clocked, "verilog": _verilog}
+
+
+def agree(stimulus: Stimulus, levels: Mapping[str, int], *, seed: int = 0) -> list[Level]:
+    """Run levels and compare each with Python, token for token.
+
+    Parameters
+    ----------
+    levels
+        Runs by the name of a level (`LEVELS`).
+    seed
+        Of orders, stalls and delays.
+
+    Raises
+    ------
+    Mismatch
+        At the first token that differs.
+    Deadlock, SimulationError
+        If results are missing.
+    ValueError
+        If a level is unknown.
+    """
+    done = []
+    count = sum(stimulus.wanted.values())
+    for name, runs in levels.items():
+        if name not in LEVELS:
+            raise ValueError(f"Level must be one of {', '.join(LEVELS)}, not {name!r}")
+        start = time.perf_counter()
+        remark = LEVELS[name](stimulus, runs, seed)
+        done.append(Level(name, runs, runs * count, time.perf_counter() - start, remark))
+    return done
