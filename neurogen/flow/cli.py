@@ -22,6 +22,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Python functions to asynchronous and clocked circuits.")
 Backend = StrEnum("Backend", {name.upper(): name for name in BACKENDS})
+_CLOCKED = Backend("clocked")
 
 
 @app.callback()
@@ -32,12 +33,12 @@ def _root() -> None:
 @app.command("synth")
 def synth_command(
         function: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="The function.")],
-        backend: Annotated[Backend, typer.Option(help="Circuit to make.")] = Backend("clocked"),
+        backend: Annotated[Backend, typer.Option(help="Circuit to make.")] = _CLOCKED,
         out: Annotated[Path | None, typer.Option(help="Folder of the results; replaced as a whole.",
                                                  show_default="build/FUNCTION-BACKEND")] = None,
         width: Annotated[int | None, typer.Option(
             min=1, max=64, help="Bits of numbers without a type, for a function without decorator.")] = None,
-        calls: Annotated[int, typer.Option(min=1, help="Random calls on which all levels are compared.")] = 20,
+        calls: Annotated[int, typer.Option(min=1, help="Random calls on which levels are compared.")] = 20,
         seed: Annotated[int, typer.Option(min=0, help="Of calls, orders, stalls and delays.")] = 0) -> None:
     """Make a verified netlist and a report with the flow of tokens from a Python function."""
     with user_errors():

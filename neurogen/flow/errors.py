@@ -14,6 +14,7 @@ from neurogen.frontend.export import ExportError
 from neurogen.frontend.graph import NirError
 from neurogen.frontend.quantise import QuantisationError
 from neurogen.mapping.plan import ConfigurationError
+from neurogen.qdi import Deadlock, Mismatch, QdiError, RangeError
 from neurogen.spec.events import EventError
 from neurogen.spec.network import NetworkError
 
@@ -30,7 +31,8 @@ class UserError(Exception):
 
 # What a user can mend. Everything else is a bug and keeps its traceback.
 USER_ERRORS = (UserError, NirError, QuantisationError, ExportError, NetworkError, EventError, DataError,
-               ConfigurationError, ToolError, SimulationError, AcceleratorError)
+               ConfigurationError, ToolError, SimulationError, AcceleratorError, QdiError, RangeError,
+               Mismatch, Deadlock)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Do all levels agree: Python, tokens, the clocked circuit with stalls, gates with random delays?
+"""Comparison of the levels: Python, tokens, the clocked circuit with stalls, gates with random delays.
 
 The function itself, run by CPython, says what is right. Each other level gets the same tokens and must give
 the same streams, whatever the order of firing, the stalls and the delays.
@@ -79,7 +79,8 @@ def _clocked(s: Stimulus, runs: int, seed: int) -> str:
     for k in range(runs):
         stalls = _STALLS[k % len(_STALLS)]
         result = run_amaranth(s.graph, s.inputs, s.wanted, stalls=stalls, seed=seed + k)
-        compare(s.graph, s.expected, result.outputs, f"the clocked circuit (stalls {stalls}, seed {seed + k})")
+        compare(s.graph, s.expected, result.outputs,
+                f"the clocked circuit (stalls {stalls}, seed {seed + k})")
     return f"stalls in {', '.join(f'{stalls:.0%}' for stalls in _STALLS[:runs])} of the cycles"
 
 

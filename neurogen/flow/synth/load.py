@@ -15,6 +15,8 @@ from neurogen.qdi.python.types import Num, StreamType
 
 __all__ = ["load_process", "random_stimuli", "source_lines"]
 
+_REMEDY = "wider types or mode='wrap' help"
+
 
 def load_process(target: str, *, width: int | None = None, mode: str | None = None) -> Process:
     """Return the function of ``FILE.py:FUNCTION`` as a process.
@@ -101,7 +103,7 @@ def random_stimuli(function: Process, calls: int, seed: int = 0) -> Any:
                        for name, type in zip(function.inputs, types, strict=True)}
             if _fits(function, stimuli):
                 return stimuli
-        raise UserError(f"No random tokens fit the types of {function.__name__}; wider types or mode='wrap' help")
+        raise UserError(f"No random tokens fit the types of {function.__name__}; {_REMEDY}")
     rows: list[tuple[int, ...]] = []
     misses = 0
     while len(rows) < calls:
@@ -110,8 +112,7 @@ def random_stimuli(function: Process, calls: int, seed: int = 0) -> Any:
             rows.append(row)
             misses = 0
         elif (misses := misses + 1) > 256:
-            raise UserError(f"No random arguments fit the types of {function.__name__}; wider types or "
-                            f"mode='wrap' help")
+            raise UserError(f"No random arguments fit the types of {function.__name__}; {_REMEDY}")
     return rows
 
 

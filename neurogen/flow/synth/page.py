@@ -10,12 +10,13 @@ from markupsafe import Markup
 
 from neurogen.flow.synth.drawing import STYLE, draw
 from neurogen.flow.synth.trace import trace
-from neurogen.qdi.graph import Graph
+from neurogen.qdi.graph import Edge, Graph
 
 
 __all__ = ["Facts", "Table", "render"]
 
 _STEPS = 400
+_TRANSPARENT = ("select", "branch", "buffer", "fifo", "fork", "gate", "hold", "merge", "init")
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,18 @@ def render(graph: Graph, source: Sequence[tuple[int, str]], inputs: Mapping[str,
         What else there is to tell.
     """
     steps = trace(graph, inputs, limit=_STEPS)
+    fields = _fields(graph)
     results = steps[-1].results if steps else {}
     names = {id: graph.nodes[id].parameters["name"] for id in (*graph.inputs, *graph.outputs)}
     signs = {names[id]: graph.nodes[id].parameters for id in graph.outputs}
     data = {
-        "edges": len(graph.edges), "widths": [edge.width for edge in graph.edges],
-        "inputs": [[names[id], list(map(int, inputs[names[id]]))] for id in graph.inputs],
-        "outputs": [[name, [_number(value, signs[name]) for value in results.get(name, ())]]
+        "edges": len(graph.edges),
+        "inputs": [[names[id], list(map(str, inputs[names[id]]))] for id in graph.inputs],
+        "outputs": [[name, [str(_number(value, signs[name])) for value in results.get(name, ())]]
                     for name in signs],
-        "steps": [{"tokens": step.tokens, "fired": step.fired, "results": step.results} for step in steps],
+        "steps": [{"tokens": {k: _text(value, fields[k]) for k, value in step.tokens.items()},
+                   "fired": step.fired,
+                   "known": {name: len(tokens) for name, tokens in step.results.items()}} for step in steps],
     }
     environment = Environment(loader=PackageLoader("neurogen.flow.synth", "."), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True)
@@ -73,6 +77,35 @@ def render(graph: Graph, source: Sequence[tuple[int, str]], inputs: Mapping[str,
     return environment.get_template("page.html.j2").render(
         name=graph.name, source=source, steps=steps, truncated=len(steps) == _STEPS, svg=Markup(draw(graph)),
         style=Markup(STYLE), data=Markup(text), **vars(facts))
+
+
+def _fields(graph: Graph) -> list[tuple[int, ...]]:
+    """Return, for each channel, the widths of the numbers that its tokens are packed of."""
+    known: dict[Edge, tuple[int, ...]] = {}
+    by_src, by_dst = graph.links()
+    todo: list[tuple[Edge, tuple[int, ...]]] = []
+    for node in graph.nodes.values():
+        if node.kind in ("pack", "unpack"):
+            edge = by_src[node.id, "o"] if node.kind == "pack" else by_dst[node.id, "i"]
+            todo.append((edge, tuple(node.parameters["widths"])))
+    while todo:
+        edge, widths = todo.pop()
+        if edge in known or edge.width != sum(widths):
+            continue
+        known[edge] = widths
+        for end in (edge.src[0], edge.dst[0]):
+            if graph.nodes[end].kind in _TRANSPARENT:
+                todo += [(other, widths) for other in (*graph.ins(end).values(), *graph.outs(end).values())]
+    return [known.get(edge, (edge.width,)) for edge in graph.edges]
+
+
+def _text(word: int, widths: tuple[int, ...]) -> str:
+    """Return a token as people read it; a dot if it has no bits."""
+    parts = []
+    for width in widths:
+        parts.append(str(word & (1 << width) - 1))
+        word >>= width
+    return " ".join(parts) if sum(widths) else "•"
 
 
 def _number(value: int, parameters: Mapping[str, Any]) -> int:

@@ -203,7 +203,8 @@ def _facts(result: Result, command: str) -> Facts:
                    ("all", total, ""), fill=True)
     levels = Table("Verification", ("level", "runs", "tokens compared", "seconds", ""),
                    [(level.name, level.runs, level.tokens, f"{level.seconds:.2f}", level.remark)
-                    for level in result.levels], notes=["The reference is the function itself, run by CPython."],
-                   fill=True)
-    return Facts(f"{result.backend} circuit of a Python function, numbers {result.mode} · neurogen "
-                 f"{neurogen.__version__}", chips, tiles, [levels, blocks, *result.tables], result.notes, command)
+                    for level in result.levels],
+                   notes=["The reference is the function itself, run by CPython."], fill=True)
+    about = (f"{result.backend} circuit of a Python function, numbers {result.mode} · "
+             f"neurogen {neurogen.__version__}")
+    return Facts(about, chips, tiles, [levels, blocks, *result.tables], result.notes, command)

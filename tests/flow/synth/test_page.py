@@ -91,7 +91,7 @@ def test_page_needs_nothing_but_itself():
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", html)
     data = json.loads(re.search(r'type="application/json">(.*?)</script>', html, re.S)[1])
     assert data["edges"] == len(loop_graph().edges)
-    assert data["outputs"] == [["o", [29, 30]]]
+    assert data["outputs"] == [["o", ["29", "30"]]]
     assert data["steps"][0]["fired"] and "all good" in html
 
 
@@ -104,4 +104,14 @@ def test_page_shows_text_as_text():
     assert "<b>" not in html.split('id="data"')[1].split("</script>")[0]
     assert "&lt;i&gt;" in html and "<u>" not in html
     data = json.loads(re.search(r'type="application/json">(.*?)</script>', html, re.S)[1])
-    assert data["outputs"] == [["</script><b>", [-1]]]
+    assert data["outputs"] == [["</script><b>", ["-1"]]]
+
+
+def test_packed_tokens_are_shown_as_their_numbers():
+    html = page(loop_graph())
+    data = json.loads(re.search(r'type="application/json">(.*?)</script>', html, re.S)[1])
+    graph = loop_graph()
+    ring = [k for k, e in enumerate(graph.edges) if e.dst[0] == "fifo_13"]
+    shown = [step["tokens"][str(ring[0])] for step in data["steps"] if str(ring[0]) in step["tokens"]]
+    # i and a, after each iteration but the last: a = 1, then a = 2
+    assert list(dict.fromkeys(shown))[:3] == ["1 2", "2 4", "3 7"]

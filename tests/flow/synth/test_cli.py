@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from neurogen.flow.cli import app
+from neurogen.qdi.graph import Graph
+from neurogen.qdi.tokens import simulate
+
+
+FUNCTIONS = str(Path(__file__).with_name("functions.py"))
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["synth", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name, options", [
+    ("add_test", ()), ("loop_test", ()), ("neuron", ()), ("running", ()), ("plain", ("--width", 5)),
+])
+def test_one_command_makes_a_verified_circuit(tmp_path, name, options):
+    result = run(f"{FUNCTIONS}:{name}", "--out", tmp_path / "out", "--calls", 8, *options)
+    assert result.exit_code == 0, result.output + result.stderr
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [level["name"] for level in data["levels"]] == ["tokens", "clocked"]
+    assert all(level["tokens"] >= 8 for level in data["levels"])
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
+        [*data["files"], "report.html", "report.json"])
+    assert f"module {name}(" in (tmp_path / "out" / f"{name}.v").read_text()
+    assert "PASS  clocked = Python" in result.stdout
+
+
+def test_graph_that_is_written_is_the_one_that_was_verified(tmp_path):
+    assert run(f"{FUNCTIONS}:loop_test", "--out", tmp_path / "out", "--calls", 3).exit_code == 0
+    graph = Graph.from_json((tmp_path / "out" / "graph.json").read_text())
+    assert simulate(graph, {"a": [4]}, expect=1).outputs == {"o": [32]}
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert sum(data["blocks"].values()) == len(graph.blocks)
+    assert float(data["figures"]["cycles per result"]) / 7 <= 1.1
+
+
+@pytest.mark.parametrize("target, text", [
+    ("functions", "Function must be FILE.py:FUNCTION, not functions"),
+    ("nowhere.py:f", "File nowhere.py does not exist"),
+    (f"{FUNCTIONS}:none", "must have a function none; it has loop_test, add_test, neuron,"),
+    (f"{FUNCTIONS}:NUMBER", "must be a function, not int"),
+    (f"{FUNCTIONS}:spins", "QDI"),
+])
+def test_mistakes_are_one_line_and_leave_earlier_results(tmp_path, target, text):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "kept").write_text("earlier")
+    result = run(target, "--out", out)
+    assert result.exit_code == 1
+    first = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
+    assert text in first and "Traceback" not in result.stderr
+    assert [p.name for p in out.iterdir()] == ["kept"] and [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_that_does_not_run_says_why(tmp_path):
+    (tmp_path / "bad.py").write_text("import no_such_module\n")
+    result = run(f"{tmp_path / 'bad.py'}:f")
+    assert result.exit_code == 1 and "does not run: ModuleNotFoundError: No module named" in result.stderr
+
+
+def test_width_is_for_plain_functions(tmp_path):
+    result = run(f"{FUNCTIONS}:add_test", "--width", 4)
+    assert result.exit_code == 1 and "add_test is decorated with its own" in result.stderr
