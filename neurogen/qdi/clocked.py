@@ -20,7 +20,7 @@ from neurogen.rtl.qdi.data import TwoSlots
 from neurogen.rtl.qdi.library import LIBRARY, make_block
 
 
-__all__ = ["Clocked", "build", "dissolve", "plan_slots"]
+__all__ = ["Clocked", "all_slots", "build", "dissolve", "plan_slots"]
 
 _MAX_DISSOLVED = 2  # slots; a deeper queue is somebody's intention
 
@@ -67,6 +67,13 @@ def plan_slots(graph: Graph, edges: list[Edge]) -> list[Edge]:
                 break
         else:
             slots.append(next(edge for edge in edges if edge in inside))
+
+
+def all_slots(graph: Graph) -> list[Edge]:
+    """Return all channels of the clocked circuit that get two slots: on cycles, and at results."""
+    edges = dissolve(graph)
+    return [*plan_slots(graph, edges),
+            *(edge for edge in edges if graph.nodes[edge.dst[0]].kind == "output")]
 
 
 def _steps(graph, edges, slots, forward):
@@ -146,8 +153,7 @@ class Clocked(wiring.Component):
         kept = {id for edge in self._edges for id in (edge.src[0], edge.dst[0])}
         self._nodes = [node for node in graph.blocks if node.id in kept
                        or not (node.ports[0] or node.ports[1])]
-        self._slots = (*plan_slots(graph, self._edges),
-                       *(edge for edge in self._edges if graph.nodes[edge.dst[0]].kind == "output"))
+        self._slots = tuple(all_slots(graph))
         self._aer = {edge.src[0] for edge in self._edges if graph.nodes[edge.dst[0]].kind == "aer_port"}
         members = {}
         for ids, direction in ((graph.inputs, In), (graph.outputs, Out)):

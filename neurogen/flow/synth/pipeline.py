@@ -16,7 +16,7 @@ from neurogen.flow.synth.levels import Level, Stimulus, agree, prepare
 from neurogen.flow.synth.load import random_stimuli, source_lines
 from neurogen.flow.synth.page import Facts, Table, render
 from neurogen.qdi import Graph, Process
-from neurogen.qdi.clocked import build
+from neurogen.qdi.clocked import all_slots
 from neurogen.spec.qdi import BLOCKS
 
 
@@ -140,14 +140,23 @@ def verify(function: Process, settings: Settings, stimuli: Any = None,
 
 
 def synthesise(function: Process, out: Path, settings: Settings, *, command: str = "", stimuli: Any = None,
-               progress: Progress | None = None) -> Result:
+               progress: Progress | None = None, finish: Callable[[Result], None] | None = None) -> Result:
     """Verify a process and write the results into a folder, which is replaced as a whole.
+
+    Parameters
+    ----------
+    command
+        What the page says it was made with.
+    finish
+        Called with the result before it is written.
 
     Raises
     ------
     As `verify`; earlier results are then untouched.
     """
     result = verify(function, settings, stimuli, progress)
+    if finish is not None:
+        finish(result)
     graph = result.graph
     result.files |= {"graph.json": graph.to_json() + "\n", "graph.dot": graph.to_dot(),
                      "graph.svg": stand_alone(graph)}
@@ -179,8 +188,8 @@ def _measure_clocked(result: Result) -> None:
     period = run.period()
     if period is not None:
         result.figures["cycles per result"] = f"{period:.2f}"
-    slots = build(graph).slots
-    result.figures["register bits on channels"] = str(sum(2 * (edge.width + 1) for edge in slots))
+    bits = sum(2 * (edge.width + 1) for edge in all_slots(graph))
+    result.figures["register bits on channels"] = str(bits)
     result.files[f"{graph.name}.v"] = emit_verilog(graph)
 
 
