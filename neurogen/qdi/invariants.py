@@ -95,6 +95,8 @@ def _regions(graph):
     found = []
     for edge in graph.edges:
         src, dst = graph.nodes[edge.src[0]], graph.nodes[edge.dst[0]]
+        if src.region.split("/")[0] != dst.region.split("/")[0]:
+            continue  # parts of a composition, each with activations of its own
         if src.region == dst.region or _crosses(src, edge.src[1], True) or _crosses(dst, edge.dst[1], False):
             continue
         code = "V5" if dst.kind == "const" else "V4"

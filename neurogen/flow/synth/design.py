@@ -26,6 +26,7 @@ __all__ = ["WIDTHS", "Backend", "Design", "Peer"]
 
 WIDTHS = (4, 8, 12, 16)
 Backend = StrEnum("Backend", {name.upper(): name for name in BACKENDS})
+Backend.__doc__ = "The circuits that can be made."
 _CLOCKED = Backend("clocked")
 _CAVEAT = "Ours are figures before layout. What others have not published stands with their figure."
 
