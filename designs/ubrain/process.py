@@ -1,13 +1,13 @@
 """The layers as Python functions, and the network as a composition of them: the source of all its circuits.
 
-Each layer is a process of its own that works when an event comes, for as long as it takes (self-timed). An event
-is the address of a source, or the number of sources at the end of a time step. It adds a row of weights to the
-potentials. At the end of a step, a neuron whose potential has reached its threshold fires, and starts again
-from 0: its address goes to the next layer, followed by the end of the step. That last event is the spike of one
-neuron more, which has no weights and a threshold of 0.
+Each layer is a process of its own that works when an event comes, for as long as it takes (self-timed). An
+event is the address of a source, or the number of sources at the end of a time step. It adds a row of weights
+to the potentials. At the end of a step, a neuron whose potential has reached its threshold fires, and starts
+again from 0: its address goes to the next layer, followed by the end of the step. That last event is the
+spike of one neuron more, which has no weights and a threshold of 0.
 
-A recurrent layer also hears itself: after the end of a step it takes its own events of that step, whose weights
-then count in the next. The arithmetic is the integer contract of `neurogen.spec.lif.Lif`.
+A recurrent layer also hears itself: after the end of a step it takes its own events of that step, whose
+weights then count in the next. The arithmetic is the integer contract of `neurogen.spec.lif.Lif`.
 """
 
 from collections import deque

@@ -34,8 +34,8 @@ def compose(name: str, parts: Mapping[str, Graph], links: Iterable[Link]) -> Gra
     """Return the graph of all parts, connected by links.
 
     Parameters and results without a link are those of the whole, under their own names; two of one name are
-    an error. Nodes are called ``<part>.<id>``; a part's regions begin with its name, and a queue has a region of
-    its own. The result of a composition is that of its parts as Kahn processes, if no queue is too short.
+    an error. Nodes are called ``<part>.<id>``; a part's regions begin with its name, and a queue has a region
+    of its own. The result of a composition is that of its parts as Kahn processes, if no queue is too short.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def compose(name: str, parts: Mapping[str, Graph], links: Iterable[Link]) -> Gra
             elif edge.dst[0] in borders:
                 ends["output", part, graph.nodes[edge.dst[0]].parameters["name"]] = (part, edge)
             if edge.src[0] not in borders and edge.dst[0] not in borders:
-                whole.connect((_name(part, edge.src[0]), edge.src[1]), (_name(part, edge.dst[0]), edge.dst[1]))
+                whole.connect((_name(part, edge.src[0]), edge.src[1]),
+                              (_name(part, edge.dst[0]), edge.dst[1]))
             elif edge.src[0] in borders and edge.dst[0] in borders:
                 raise ValueError(f"Part {part} must do something with its parameters, not pass them on")
     for link in links:
@@ -85,7 +86,8 @@ def _add_border(whole: Graph, direction: str, name: str, node: Node, region: str
     return whole.add(direction, node.parameters | {"name": name}, loc=node.loc, region=region)
 
 
-def _link(whole: Graph, parts: Mapping[str, Graph], link: Link, ends: dict[tuple[str, str, str], Any]) -> None:
+def _link(whole: Graph, parts: Mapping[str, Graph], link: Link,
+          ends: dict[tuple[str, str, str], Any]) -> None:
     def take(direction: str, part: str, port: str) -> tuple[tuple[str, str], Node]:
         if (direction, part, port) not in ends:
             raise ValueError(f"Link must name an {direction} that is free, not {port!r} of {part!r}")
@@ -105,8 +107,8 @@ def _link(whole: Graph, parts: Mapping[str, Graph], link: Link, ends: dict[tuple
         check_int("Depth of a link", depth, minimum=1, unit="tokens")
         target, reader = take("input", part, port)
         if reader.parameters["width"] != width:
-            raise ValueError(f"Link must join ports of one width, not {width} bits of {'.'.join(link.source)} "
-                             f"and {reader.parameters['width']} of {part}.{port}")
+            raise ValueError(f"Link must join ports of one width, not {width} bits of "
+                             f"{'.'.join(link.source)} and {reader.parameters['width']} of {part}.{port}")
         queue = whole.add("fifo", {"width": width, "depth": depth}, loc=node.loc,
                           region=_name(part, port), id=_name(part, f"{port}_queue"))
         whole.connect((fork, f"o{k}") if copies > 1 else source, (queue, "i"))
