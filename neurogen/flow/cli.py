@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from neurogen.flow.errors import user_errors
 from neurogen.flow.synth.load import load_process
-from neurogen.flow.synth.pipeline import BACKENDS, Settings, synthesise
+from neurogen.flow.synth.pipeline import BACKENDS, Settings, subject_of, synthesise
 from neurogen.flow.synth.terminal import print_result
 from neurogen.flow.terminal import show_progress
 
@@ -45,7 +45,8 @@ def synth_command(
         process = load_process(function, width=width)
         folder = out if out is not None else Path("build") / f"{process.__name__}-{backend}"
         with show_progress() as progress:
-            result = synthesise(process, folder, Settings(backend=str(backend), calls=calls, seed=seed),
+            settings = Settings(backend=str(backend), calls=calls, seed=seed)
+            result = synthesise(subject_of(process, settings, progress=progress), folder, settings,
                                 command=shlex.join(["neurogen", *sys.argv[1:]]), progress=progress)
         console = Console()
         print_result(result, console)

@@ -16,7 +16,16 @@ from rich.text import Text
 
 from neurogen.flow.errors import UserError, user_errors
 from neurogen.flow.files import staged
-from neurogen.flow.synth.pipeline import BACKENDS, Result, Settings, synthesise, verify
+from neurogen.flow.synth.pipeline import (
+    BACKENDS,
+    Progress,
+    Result,
+    Settings,
+    Subject,
+    subject_of,
+    synthesise,
+    verify,
+)
 from neurogen.flow.synth.terminal import print_result
 from neurogen.flow.terminal import show_progress
 from neurogen.qdi import Process
@@ -67,9 +76,13 @@ class Design:
     peers: tuple[Peer, ...] = ()
     iterations: int | None = None
 
-    def result(self, width: int, settings: Settings) -> Result:
+    def subject(self, width: int, settings: Settings, progress: Progress | None = None) -> Subject:
+        """Return the function of a width with random calls."""
+        return subject_of(self.make(width), settings, progress=progress)
+
+    def result(self, width: int, settings: Settings, progress: Progress | None = None) -> Result:
         """Return a verification of one width, with the figures per iteration."""
-        result = verify(self.make(width), settings)
+        result = verify(self.subject(width, settings), settings, progress)
         self.per_iteration(result)
         return result
 
@@ -98,7 +111,8 @@ def _app(design: Design) -> typer.Typer:
             folder = out or Path("build") / f"{design.name}-{backend}-{width}"
             command = shlex.join(["python", "-m", f"designs.{design.name}", *sys.argv[1:]])
             with show_progress() as progress:
-                result = synthesise(design.make(width), folder, _settings(backend, calls, seed),
+                settings = _settings(backend, calls, seed)
+                result = synthesise(design.subject(width, settings, progress), folder, settings,
                                     command=command, progress=progress, finish=design.per_iteration)
             print_result(result, Console())
             typer.echo(f"results: {folder}")
@@ -109,8 +123,7 @@ def _app(design: Design) -> typer.Typer:
         """Compare all levels with Python, token for token."""
         with user_errors():
             with show_progress() as progress:
-                result = verify(design.make(width), _settings(backend, calls, seed), progress=progress)
-            design.per_iteration(result)
+                result = design.result(width, _settings(backend, calls, seed), progress)
             print_result(result, Console())
 
     @app.command("report")

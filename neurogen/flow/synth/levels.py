@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurogen.flow.synth.clocked import run_amaranth, run_verilator
+from neurogen.flow.tools import SimulationError
 from neurogen.qdi import Graph, Process, simulate
 from neurogen.qdi.compile import compare, compile, stimuli_of
+from neurogen.qdi.gates import build
+from neurogen.qdi.gates.simulate import MODES, Simulator
+from neurogen.qdi.gates.simulate import Result as GateResult
 
 
 __all__ = ["LEVELS", "Level", "Stimulus", "agree", "prepare"]
 
 _STALLS = (0.0, 0.3, 0.7)
+_SPREADS = (30.0, 1000.0, 3.0, 300.0)
+_BUDGET = 20_000_000  # transitions
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,30 @@ def _verilog(s: Stimulus, runs: int, seed: int) -> str:
     return "Verilator, with stalls"
 
 
+def _gates(s: Stimulus, runs: int, seed: int) -> str:
+    simulator = Simulator(build(s.graph))
+    widths = {p["name"]: p["width"] for p in (s.graph.nodes[id].parameters for id in s.graph.inputs)}
+    tokens = {name: [x & (1 << widths[name]) - 1 for x in values] for name, values in s.inputs.items()}
+    for k in range(runs):
+        spread, mode = _SPREADS[k % len(_SPREADS)], MODES[k // len(_SPREADS) % len(MODES)]
+        result = simulator.run(tokens, s.wanted, seed=seed + k, spread=spread, mode=mode, budget=_BUDGET)
+        where = f"gates (delays 1 to {spread:g} by {mode}, seed {seed + k})"
+        if not result.clean:
+            raise SimulationError(f"{s.graph.name}: {where}: {_trouble(result)}")
+        compare(s.graph, s.expected, result.streams, where)
+    return f"random delays, spread to 1:{max(_SPREADS[:runs]):g}; no hazard or illegal code, quiet at the end"
+
+
+def _trouble(result: GateResult) -> str:
+    """Return what a simulation of gates found, the first of each kind."""
+    found = [f"{text}: {lines[0]}" for text, lines in (
+        ("unknown after reset", result.unknown), ("hazard", result.hazards), ("breach", result.illegal),
+        ("waiting", result.waiting)) if lines]
+    return "; ".join(found) or ("it does not come to rest" if result.finished else "tokens are missing")
+
+
 # Name: function that runs a level and raises `Mismatch`, `Deadlock` or `SimulationError`.
-LEVELS = {"tokens": _tokens, "clocked": _clocked, "verilog": _verilog}
+LEVELS = {"tokens": _tokens, "clocked": _clocked, "verilog": _verilog, "gates": _gates}
 
 
 def agree(stimulus: Stimulus, levels: Mapping[str, int], *, seed: int = 0) -> list[Level]:

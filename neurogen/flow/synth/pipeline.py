@@ -17,12 +17,14 @@ from neurogen.flow.synth.load import random_stimuli, source_lines
 from neurogen.flow.synth.page import Facts, Table, render
 from neurogen.qdi import Graph, Process
 from neurogen.qdi.clocked import all_slots
+from neurogen.qdi.compile import compile
+from neurogen.qdi.gates import build as build_gates
 from neurogen.spec.qdi import BLOCKS
 
 
-__all__ = ["BACKENDS", "Result", "Settings", "synthesise", "verify"]
+__all__ = ["BACKENDS", "Result", "Settings", "Subject", "subject_of", "synthesise", "verify"]
 
-BACKENDS = ("clocked",)
+BACKENDS = ("clocked", "qdi")
 _SHOWN = 6  # calls whose tokens the page plays
 Progress = Callable[[str, int, int], None]
 
@@ -52,16 +54,36 @@ class Settings:
     buffers: str = "rules"
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is to be synthesised.
+
+    Parameters
+    ----------
+    name
+        Of the function.
+    mode
+        What numbers mean: ``checked`` or ``wrap``.
+    stimulus
+        Its graph, tokens for it, and what CPython makes of them.
+    source
+        Number and text of the lines of its source.
+    """
+
+    name: str
+    mode: str
+    stimulus: Stimulus
+    source: Sequence[tuple[int, str]]
+
+
 @dataclass
 class Result:
     """What a synthesis found; plain values for ``report.json`` but for the graph and the files.
 
     Parameters
     ----------
-    name, backend, mode
-        Function, circuit, and meaning of numbers.
-    graph
-        The dataflow graph.
+    subject, backend
+        What was made into which circuit.
     blocks
         Number of blocks by kind.
     levels
@@ -78,11 +100,8 @@ class Result:
         What has to be said with the figures.
     """
 
-    name: str
+    subject: Subject
     backend: str
-    mode: str
-    graph: Graph
-    stimulus: Stimulus
     blocks: dict[str, int] = field(default_factory=dict)
     levels: list[Level] = field(default_factory=list)
     certificate: str = ""
@@ -92,18 +111,23 @@ class Result:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def graph(self) -> Graph:
+        """The dataflow graph."""
+        return self.subject.stimulus.graph
+
     def plain(self) -> dict[str, Any]:
         """Return what ``report.json`` holds."""
-        return {"format": "neurogen.synth", "version": 1, "neurogen": neurogen.__version__, "name": self.name,
-                "backend": self.backend, "mode": self.mode, "blocks": self.blocks,
+        return {"format": "neurogen.synth", "version": 1, "neurogen": neurogen.__version__,
+                "name": self.subject.name, "backend": self.backend, "mode": self.subject.mode, "blocks": self.blocks,
                 "levels": [asdict(level) for level in self.levels], "certificate": self.certificate,
                 "figures": self.figures, "notes": self.notes, "files": sorted(self.files),
                 "seconds": round(self.seconds, 3)}
 
 
-def verify(function: Process, settings: Settings, stimuli: Any = None,
-           progress: Progress | None = None) -> Result:
-    """Compile a process and compare all levels with it.
+def subject_of(function: Process, settings: Settings, stimuli: Any = None,
+               progress: Progress | None = None) -> Subject:
+    """Compile a process and run it.
 
     Parameters
     ----------
@@ -114,34 +138,44 @@ def verify(function: Process, settings: Settings, stimuli: Any = None,
     ------
     QdiError
         If the function is not in the subset.
-    Mismatch, Deadlock, SimulationError
-        If a level does not agree.
     UserError
         If there are no stimuli that fit the types.
     """
-    start = time.perf_counter()
     say = progress or (lambda *_: None)
     say("Compiling", 0, 0)
-    graph = _compile(function, settings)
+    graph = compile(function, passes=settings.passes, buffers=settings.buffers)
     say("Running Python", 0, 0)
     if stimuli is None:
         stimuli = random_stimuli(function, settings.calls, settings.seed)
-    stimulus = prepare(function, stimuli, graph=graph)
-    result = Result(function.__name__, settings.backend, function.mode, graph, stimulus,
+    return Subject(function.__name__, function.mode, prepare(function, stimuli, graph=graph),
+                   source_lines(function))
+
+
+def verify(subject: Subject, settings: Settings, progress: Progress | None = None) -> Result:
+    """Compare all levels of a subject with Python, and measure its circuit.
+
+    Raises
+    ------
+    Mismatch, Deadlock, SimulationError
+        If a level does not agree.
+    """
+    start = time.perf_counter()
+    say = progress or (lambda *_: None)
+    graph = subject.stimulus.graph
+    result = Result(subject, settings.backend, certificate=_certificate(graph),
                     blocks=dict(sorted(Counter(node.kind for node in graph.blocks).items())))
     for name, runs in _levels(settings).items():
         say(f"Comparing {name} with Python", 0, 0)
-        result.levels += agree(stimulus, {name: runs}, seed=settings.seed)
-    result.certificate = _certificate(graph)
+        result.levels += agree(subject.stimulus, {name: runs}, seed=settings.seed)
     say("Measuring", 0, 0)
     _MEASURE[settings.backend](result)
     result.seconds = time.perf_counter() - start
     return result
 
 
-def synthesise(function: Process, out: Path, settings: Settings, *, command: str = "", stimuli: Any = None,
+def synthesise(subject: Subject, out: Path, settings: Settings, *, command: str = "",
                progress: Progress | None = None, finish: Callable[[Result], None] | None = None) -> Result:
-    """Verify a process and write the results into a folder, which is replaced as a whole.
+    """Verify a subject and write the results into a folder, which is replaced as a whole.
 
     Parameters
     ----------
@@ -154,28 +188,22 @@ def synthesise(function: Process, out: Path, settings: Settings, *, command: str
     ------
     As `verify`; earlier results are then untouched.
     """
-    result = verify(function, settings, stimuli, progress)
+    result = verify(subject, settings, progress)
     if finish is not None:
         finish(result)
     graph = result.graph
     result.files |= {"graph.json": graph.to_json() + "\n", "graph.dot": graph.to_dot(),
                      "graph.svg": stand_alone(graph)}
     with staged(out) as part:
-        page = render(graph, source_lines(function), _shown(result.stimulus), _facts(result, command))
+        page = render(graph, subject.source, _shown(subject.stimulus), _facts(result, command))
         for name, text in {**result.files, "report.html": page}.items():
             (part / name).write_text(text, encoding="utf-8")
         (part / "report.json").write_text(json.dumps(result.plain(), indent=1) + "\n", encoding="utf-8")
     return result
 
 
-def _compile(function: Process, settings: Settings) -> Graph:
-    from neurogen.qdi.compile import compile
-
-    return compile(function, passes=settings.passes, buffers=settings.buffers)
-
-
 def _levels(settings: Settings) -> dict[str, int]:
-    return {"tokens": 4, "clocked": 3}
+    return {"tokens": 4, "clocked": 3} | ({"gates": 4} if settings.backend == "qdi" else {})
 
 
 def _certificate(graph: Graph) -> str:
@@ -183,7 +211,7 @@ def _certificate(graph: Graph) -> str:
 
 
 def _measure_clocked(result: Result) -> None:
-    graph, stimulus = result.graph, result.stimulus
+    graph, stimulus = result.graph, result.subject.stimulus
     run = run_amaranth(graph, stimulus.inputs, stimulus.wanted)
     period = run.period()
     if period is not None:
@@ -193,7 +221,15 @@ def _measure_clocked(result: Result) -> None:
     result.files[f"{graph.name}.v"] = emit_verilog(graph)
 
 
-_MEASURE: dict[str, Callable[[Result], None]] = {"clocked": _measure_clocked}
+def _measure_qdi(result: Result) -> None:
+    netlist = build_gates(result.graph)
+    cells = netlist.count()
+    result.figures["gates"] = f"{sum(cells.values()):,}"
+    result.tables.append(Table("Gates", ("cell", "instances"), list(cells.items()),
+                               ("all", sum(cells.values()))))
+
+
+_MEASURE: dict[str, Callable[[Result], None]] = {"clocked": _measure_clocked, "qdi": _measure_qdi}
 
 
 def _shown(stimulus: Stimulus) -> dict[str, Sequence[int]]:
@@ -214,6 +250,6 @@ def _facts(result: Result, command: str) -> Facts:
                    [(level.name, level.runs, level.tokens, f"{level.seconds:.2f}", level.remark)
                     for level in result.levels],
                    notes=["The reference is the function itself, run by CPython."], fill=True)
-    about = (f"{result.backend} circuit of a Python function, numbers {result.mode} · "
+    about = (f"{result.backend} circuit of a Python function, numbers {result.subject.mode} · "
              f"neurogen {neurogen.__version__}")
     return Facts(about, chips, tiles, [levels, blocks, *result.tables], result.notes, command)

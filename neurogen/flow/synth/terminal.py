@@ -13,7 +13,7 @@ def print_result(result: Result, console: Console) -> None:
     """Print blocks, figures, verdicts and the state of the certificate."""
     total = sum(result.blocks.values())
     kinds = ", ".join(f"{count} {kind}" for kind, count in result.blocks.items())
-    _say(console, f"{result.name}, {result.backend}: {total} blocks", "bold")
+    _say(console, f"{result.subject.name}, {result.backend}: {total} blocks", "bold")
     _say(console, kinds, "dim")
     for name, value in result.figures.items():
         _say(console, f"{name}: {value}")

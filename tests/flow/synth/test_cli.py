@@ -31,6 +31,14 @@ def test_one_command_makes_a_verified_circuit(tmp_path, name, options):
     assert "PASS  clocked = Python" in result.stdout
 
 
+def test_dual_rail_circuit_is_compared_at_the_gates(tmp_path):
+    result = run(f"{FUNCTIONS}:neuron", "--backend", "qdi", "--out", tmp_path / "out", "--calls", 10)
+    assert result.exit_code == 0, result.output + result.stderr
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [level["name"] for level in data["levels"]] == ["tokens", "clocked", "gates"]
+    assert data["backend"] == "qdi" and "PASS  gates = Python" in result.stdout
+
+
 def test_graph_that_is_written_is_the_one_that_was_verified(tmp_path):
     assert run(f"{FUNCTIONS}:loop_test", "--out", tmp_path / "out", "--calls", 3).exit_code == 0
     graph = Graph.from_json((tmp_path / "out" / "graph.json").read_text())
