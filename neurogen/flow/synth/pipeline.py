@@ -119,7 +119,8 @@ class Result:
     def plain(self) -> dict[str, Any]:
         """Return what ``report.json`` holds."""
         return {"format": "neurogen.synth", "version": 1, "neurogen": neurogen.__version__,
-                "name": self.subject.name, "backend": self.backend, "mode": self.subject.mode, "blocks": self.blocks,
+                "name": self.subject.name, "backend": self.backend, "mode": self.subject.mode,
+                "blocks": self.blocks,
                 "levels": [asdict(level) for level in self.levels], "certificate": self.certificate,
                 "figures": self.figures, "notes": self.notes, "files": sorted(self.files),
                 "seconds": round(self.seconds, 3)}
