@@ -70,8 +70,10 @@ class LayerState:
         Potentials, traces and the spikes of the last step; ``int32[N]``.
     x
         Pre-traces; ``int32[rows of W and R]``.
-    z, o, scores, readout_scores
-        Similarity, read-out, and their sums over the sample; ``int32[C]``.
+    z, o
+        Similarity and read-out, ``int32[C]``.
+    scores, readout_scores
+        Their sums over the sample, ``int64[C]``.
     """
 
     weights: np.ndarray
@@ -195,7 +197,8 @@ class Simulator:
                                 minimum=-spec.weight_max, maximum=spec.weight_max)
             zeros = {name: np.zeros(size, np.int32) for name, size in (
                 ("v", n), ("e", n), ("spikes", n), ("x", spec.rows(index)), ("z", spec.classes),
-                ("o", spec.classes), ("scores", spec.classes), ("readout_scores", spec.classes))}
+                ("o", spec.classes))}
+            zeros |= {name: np.zeros(spec.classes, np.int64) for name in ("scores", "readout_scores")}
             self.layers.append(LayerState(weights=array.astype(np.int32), **zeros))
         self.label: int | None = None
         self._t = 0
@@ -225,7 +228,7 @@ class Simulator:
         return [layer.spikes for layer in self.layers]
 
     def run(self, raster: np.ndarray, label: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Take a sample, ``[steps, inputs]``; return the scores of similarity and read-out, ``int32[C]``."""
+        """Take a sample, ``[steps, inputs]``; return the scores of similarity and read-out, ``int64[C]``."""
         self.begin(label)
         for row in raster:
             self.step(np.flatnonzero(row))
@@ -250,11 +253,11 @@ class Simulator:
         state.v = np.clip(u - ((u + up) >> layer.leak_shift), -spec.v_max - 1, spec.v_max)
         state.e = _trace(state.e, fired, spec.trace_shift)
         firing = np.flatnonzero(fired)
-        state.z = _saturate(state.z - (state.z >> spec.trace_shift)
-                            + state.weights[rows:rows + classes, firing].sum(1, dtype=np.int32))
+        state.z = (state.z - (state.z >> spec.trace_shift)
+                   + state.weights[rows:rows + classes, firing].sum(1, dtype=np.int32))
         if index == len(self.layers) - 1:
-            state.o = _saturate(state.o - (state.o >> spec.trace_shift)
-                                + state.weights[rows + classes:, firing].sum(1, dtype=np.int32))
+            state.o = (state.o - (state.o >> spec.trace_shift)
+                       + state.weights[rows + classes:, firing].sum(1, dtype=np.int32))
             state.scores = _saturate(state.scores + state.z)
             state.readout_scores = _saturate(state.readout_scores + state.o)
         self.counters.events += len(events)
@@ -367,7 +370,7 @@ def infer(spec: Learner, weights: Sequence[np.ndarray],
             part["s"] = fired.astype(np.float32)
             total += int(fired.sum())
             change = (part["s"] @ part["w"][rows:].T).astype(np.int64)
-            part["c"] = _saturate(part["c"] - (part["c"] >> spec.trace_shift) + change)
+            part["c"] += change - (part["c"] >> spec.trace_shift)
             part["scores"] = _saturate(part["scores"] + part["c"])
             spikes = part["s"][:, :layer.neurons]
     scores = state[-1]["scores"]

@@ -26,8 +26,8 @@ window          ``psi_j = 2`` if ``|u_j - theta| < window_full``, else 1 if ``< 
 reset, decay    ``V_j = clip(decay(u_j - theta s_j, leak_shift))``, to ``state_bits`` bits
 pre-trace       ``x_i = min(255, fade(x_i, pre_shift) + 16 a_i)``          (before integrating)
 trace           ``e_j = min(255, fade(e_j, trace_shift) + 16 s_j)``
-similarity      ``z_c = sat(z_c - (z_c >> trace_shift) + sum s_j P[c][j])``
-read-out        ``o_c = sat(o_c - (o_c >> trace_shift) + sum s_j Q[c][j])``
+similarity      ``z_c = z_c - (z_c >> trace_shift) + sum s_j P[c][j]``               (exact)
+read-out        ``o_c = o_c - (o_c >> trace_shift) + sum s_j Q[c][j]``               (exact)
 scores          ``Z_c = sat(Z_c + z_c)``, ``O_c = sat(O_c + o_c)``; last layer only; the class is the arg-max
 ==============  ========================================================================================
 
@@ -76,17 +76,18 @@ integers, are this project's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from neurogen.spec.checks import check_int
 
 
-__all__ = ["EXP2", "LFSR_MASK", "RECIPROCAL", "SCORE_BITS", "TRACE_MAX", "TRACE_STEP", "LearnLayer",
-           "Learner", "Prototypes", "Rule", "lfsr_next"]
+__all__ = ["COUNTERS", "EXP2", "LABELLED", "LFSR_MASK", "RECIPROCAL", "SCORE_BITS", "TRACE_MAX",
+           "TRACE_STEP", "Csr", "Kind", "LearnLayer", "Learner", "Prototypes",
+           "Region", "Rule", "Status", "lfsr_next"]
 
 
 TRACE_STEP, TRACE_MAX = 16, 255
-SCORE_BITS = 24
+SCORE_BITS = 32
 EXP2 = tuple(round(255 * 2 ** (-n / 8)) for n in range(8))
 RECIPROCAL = tuple(round(255 * 16 / (16.5 + n)) for n in range(16))
 LFSR_MASK = (1 << 31) | (1 << 29) | (1 << 25) | (1 << 24)  # taps 32, 30, 26, 25
@@ -100,6 +101,59 @@ def lfsr_next(state: int) -> int:
     """
     low = state & 0xFFFF
     return (state >> 16) ^ (low << 16) ^ (low << 14) ^ (low << 10) ^ (low << 9)
+
+
+class Kind(IntEnum):
+    """What a word of the engine's input means: bits 16 and 17; bits 0 to 15 are its value."""
+
+    SPIKE = 0  # of the input whose number is the value
+    STEP = 1   # the spikes of a step are complete
+    BEGIN = 2  # a sample starts; value: its label, and LABELLED if it has one
+
+
+LABELLED = 1 << 15
+
+
+class Csr(IntEnum):
+    """Registers of the engine, by word address. `COUNTERS` follow, from ``COUNTER`` on."""
+
+    STATUS = 0    # `Status`; writing a 1 clears a sticky bit
+    SEED = 1      # state of the random register
+    PERIOD = 2    # steps; taken at the next BEGIN
+    FREEZE = 3    # a bit a layer: its weights stay
+    RATE_W = 4
+    RATE_R = 5
+    RATE_P = 6
+    RATE_Q = 7
+    SELECT = 8    # `Region` << 24 | word: what DATA reads and writes
+    DATA = 9      # 32 bits of the word, lowest first, then the next word
+    COUNTER = 16  # counters; writing any of them clears all
+
+
+class Status(IntEnum):
+    """Bits of ``Csr.STATUS``. All but ``BUSY`` are sticky."""
+
+    BUSY = 0
+    LABEL = 1      # a label was out of range: its sample did not learn
+    SATURATED = 2  # a weight was clipped
+    LOADING = 3    # DATA was used while the engine was busy: nothing was read or written
+    ADDRESS = 4    # a spike of an input that does not exist: left out
+
+
+class Region(IntEnum):
+    """Memories behind ``Csr.DATA``; a word is that of all lanes, lane 0 in the lowest bits."""
+
+    WEIGHTS = 0     # columns: see `Learner.column`; layers one after the other
+    POTENTIALS = 1  # word of neurons; layers one after the other
+    NEURONS = 2     # trace (8 bits a lane), psi (2 bits a lane), spikes (1 bit a lane); likewise
+    PRE_TRACES = 3  # 8 bits a lane; word of rows, layers one after the other
+    SIMILARITY = 4  # z of each layer; o after the last
+    SCORES = 5      # Z, then O
+
+
+# Counters of 32 bits, in this order; what they count is in `neurogen.golden.learning.Counters`.
+COUNTERS = ("steps", "learning_steps", "events", "spikes", "reads", "updates", "skipped", "saturated",
+            "cycles")
 
 
 class Rule(StrEnum):
@@ -273,6 +327,18 @@ class Learner:
         return self.rows(index) + self.class_rows(index)
 
     @property
+    def similarity_bits(self) -> int:
+        """Width of ``z`` and ``o``: they settle where the shifted value equals the largest sum of a step."""
+        largest = max(layer.neurons for layer in self.layers) * self.weight_max
+        return 1 + ((largest + 1) << self.trace_shift).bit_length()
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of ``u``, which holds every sum of a step."""
+        rows = max(self.rows(index) for index in range(len(self.layers)))
+        return 1 + (self.v_max + 1 + rows * self.weight_max).bit_length()
+
+    @property
     def weight_words(self) -> int:
         """Words in the weight memory: the columns of each word of each layer, one after the other."""
         return sum(self.words(layer.neurons) * self.column(index) for index, layer in enumerate(self.layers))
@@ -284,7 +350,8 @@ class Learner:
         neurons = sum(layer.neurons for layer in self.layers)
         words = [self.words(layer.neurons) * self.lanes for layer in self.layers]
         prototypes = sum(self.classes * n for n in words) * self.weight_bits // 8
+        similarities = -(-self.similarity_bits * self.classes * len(self.layers) // 8)
         return {"weights": sum(self.rows(i) * n for i, n in enumerate(words)) * self.weight_bits // 8,
                 "potentials": -(-neurons * self.state_bits // 8), "read-out": self.classes * words[-1],
                 "traces": neurons, "pre-traces": rows, "windows": -(-2 * neurons // 8),
-                "prototypes": prototypes, "similarities": 3 * self.classes * len(self.layers)}
+                "prototypes": prototypes, "similarities": similarities}

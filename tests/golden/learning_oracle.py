@@ -11,7 +11,7 @@ def clip(value, low, high):
 
 
 def sat(value):
-    return clip(value, -2**23, 2**23 - 1)
+    return clip(value, -2**31, 2**31 - 1)
 
 
 def softmax255(values, shift):
@@ -74,7 +74,7 @@ class Oracle:
             for c in range(spec.classes):
                 def add(value, row, k=k, w=w, n=n):
                     change = sum(w[row][j] for j in range(n) if self.s[k][j])
-                    return sat(value - value // 2**spec.trace_shift + change)
+                    return value - value // 2**spec.trace_shift + change
                 self.z[k][c] = add(self.z[k][c], rows + c)
                 if last:
                     self.o[c] = add(self.o[c], rows + spec.classes + c)

@@ -1,0 +1,138 @@
+# amaranth: UnusedElaboratable=no
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neurogen.flow.learning import compare
+from neurogen.golden.learning import Simulator
+from neurogen.spec.learning import LABELLED, Csr, Kind, Region, Status
+from tests.learning import SPECS, samples, start
+from tests.rtl.learning_bench import slow_port
+
+
+def both(spec, *, seed=77, **options):
+    """Return the engine and the golden model with the same weights and random state."""
+    port, weights = slow_port(spec, **options), start(spec)
+    port.load(weights, seed=seed)
+    return port, Simulator(spec, weights, seed=seed)
+
+
+@pytest.mark.parametrize("name, idle", [("one", 0.0), ("odd", 0.3), ("deep", 0.0), ("narrow", 0.0),
+                                        ("rstdp", 0.0)])
+def test_equals_golden_in_weights_traces_potentials_and_spikes(name, idle):
+    spec = SPECS[name]
+    port, golden = both(spec, idle=idle)
+    result = compare(port, golden, samples(spec, 6, steps=6), every_step=True)
+    assert result.differences == 0, result.first
+    counters = vars(golden.counters)
+    wanted = ("updates", "spikes", "reads", "saturated", "learning_steps")
+    assert all(counters[key] for key in wanted), counters
+    assert result.weights == 36 * sum(w.weights.size for w in golden.layers)
+
+
+def test_skips_words_without_modulation():
+    spec = replace(SPECS["one"], window_full=2, window_half=4)
+    port, golden = both(spec)
+    result = compare(port, golden, samples(spec, 5), every_step=True)
+    assert result.differences == 0, result.first
+    assert golden.counters.skipped > golden.counters.updates > 0
+
+
+def test_freezes_layers_and_takes_rates_and_period_from_registers():
+    spec = SPECS["deep"]
+    port, golden = both(spec)
+    golden.spec = replace(spec, rate_w=7, rate_r=8, rate_p=5, rate_q=4, period=3)
+    golden.frozen = [False, True]
+    for register, value in ((Csr.RATE_W, 7), (Csr.RATE_R, 8), (Csr.RATE_P, 5), (Csr.RATE_Q, 4),
+                            (Csr.PERIOD, 3), (Csr.FREEZE, 2)):
+        port.model.write(register, value)
+        assert port.model.read(register) == value
+    before = port.weights()
+    result = compare(port, golden, samples(spec, 3))
+    assert result.differences == 0, result.first
+    after = port.weights()
+    assert (after[0] != before[0]).any() and (after[1] == before[1]).all()
+
+
+def test_saturated_weights_stay_in_range_and_are_reported():
+    spec = replace(SPECS["one"], rate_w=1, rate_q=1)
+    port = slow_port(spec)
+    weights = [np.where(start(spec)[0] >= 0, spec.weight_max, -spec.weight_max)]
+    port.load(weights, seed=3)
+    golden = Simulator(spec, weights, seed=3)
+    assert not port.model.read(Csr.STATUS) >> Status.SATURATED & 1
+    result = compare(port, golden, samples(spec, 4))
+    assert result.differences == 0, result.first
+    assert port.model.read(Csr.STATUS) >> Status.SATURATED & 1
+    assert np.abs(port.weights()[0]).max() == spec.weight_max
+    port.model.write(Csr.STATUS, 1 << Status.SATURATED)
+    assert port.model.read(Csr.STATUS) == 0
+
+
+def test_label_out_of_range_is_reported_and_does_not_learn():
+    spec = SPECS["one"]
+    port, _ = both(spec)
+    before = port.weights()
+    raster = samples(spec, 1)[0][0]
+    port.send([Kind.BEGIN], [LABELLED | spec.classes])
+    for row in raster:
+        port.step(np.flatnonzero(row))
+    assert port.model.read(Csr.STATUS) == 1 << Status.LABEL
+    assert (port.weights()[0] == before[0]).all()
+    port.run(raster, 1)
+    assert (port.weights()[0] != before[0]).any()
+
+
+def test_spike_of_an_unknown_input_is_reported_and_left_out():
+    spec = SPECS["one"]
+    port, golden = both(spec)
+    raster = samples(spec, 1)[0][0]
+    golden.run(raster, 2)
+    port.begin(2)
+    for row in raster:
+        port.step([*np.flatnonzero(row), spec.inputs])
+    assert port.model.read(Csr.STATUS) >> Status.ADDRESS & 1
+    assert (port.weights()[0] == golden.layers[0].weights).all()
+
+
+def test_weights_cannot_be_touched_while_a_step_runs():
+    spec = SPECS["one"]
+    port, golden = both(spec)
+    golden.run(np.ones((1, spec.inputs)), 0)
+    port.begin(0)
+    port.model.write(Csr.SELECT, Region.WEIGHTS << 24)
+    port.model.start_events([Kind.SPIKE << 16 | i for i in range(spec.inputs)] + [Kind.STEP << 16])
+    port.model.write(Csr.DATA, 0x7F7F7F7F)
+    assert port.model.read(Csr.STATUS) & 1 << Status.BUSY
+    port.model.wait()
+    assert port.model.read(Csr.STATUS) >> Status.LOADING & 1
+    assert (port.weights()[0] == golden.layers[0].weights).all()
+
+
+def test_an_abandoned_step_leaves_weights_readable_and_the_run_repeatable():
+    spec = SPECS["odd"]
+    port, golden = both(spec)
+    work = samples(spec, 3)
+    assert compare(port, golden, work[:1]).differences == 0
+    checkpoint, random = port.weights(), port.model.read(Csr.SEED)
+    port.begin(1)
+    port.model.start_events([Kind.SPIKE << 16, Kind.STEP << 16], cycles=60)  # in the middle of updates
+    port.model.reset()
+    assert all(np.abs(w).max() <= spec.weight_max for w in port.weights())
+    port.load(checkpoint, seed=random)
+    golden.counters = type(golden.counters)()
+    result = compare(port, golden, work[1:])
+    assert result.differences == 0, result.first
+
+
+def test_a_reset_keeps_the_settings_of_the_spec():
+    port = slow_port(SPECS["odd"])
+    spec = port.spec
+    rates = [port.model.read(Csr.RATE_W + k) for k in range(4)]
+    assert rates == [spec.rate_w, spec.rate_r, spec.rate_p, spec.rate_q]
+    assert port.model.read(Csr.PERIOD) == spec.period
+    assert port.model.read(Csr.SEED) == 1
+    port.model.write(Csr.SEED, 0)  # would stay zero for ever
+    assert port.model.read(Csr.SEED) == 1
