@@ -101,9 +101,10 @@ def integrate_states(m: Module, spec: Learner, parts: Parts) -> None:
         ]
         parts.count(m, "spikes", sum(lanes.spikes))
         parts.begin_loop(m)
-        _after_firing(m, parts)
+        with m.If(parts.last):
+            _after_firing(m, parts)
         if len(spec.layers) > 1:
-            with m.If(~parts.last):
+            with m.Else():
                 m.next = "Pass"
     if len(spec.layers) > 1:
         with m.State("Pass"):

@@ -12,6 +12,7 @@ from amaranth.hdl import signed
 from amaranth.lib import data, wiring
 
 from neurogen.spec.hostlink import HostLinkSpec
+from neurogen.spec.learning import Learner, LearnLayer
 from neurogen.spec.lif import Lif
 from neurogen.spec.mega import MegaSpec
 from tests.rtl.qdi.rules import PARAMETERS
@@ -27,10 +28,14 @@ _FULL = MegaSpec(lanes=2, clusters=2, weight_bits=8, state_bits=16, state_depth=
                  max_pool_rows=16, external=True)
 _LINK = HostLinkSpec(divisor=4, slot_log2=6, in_words=8, out_words=8)
 _NEURONS = Lif(shape=(5,), threshold=20, decay=3686, state_bits=12, v_lo=-1024, v_hi=1023)
+_LEARNER = Learner(inputs=5, layers=[LearnLayer(neurons=6, threshold=20, recurrent=True)], classes=2, lanes=4)
+_DEEP = Learner(inputs=3, layers=[LearnLayer(neurons=4, threshold=20, leak_shift=2), LearnLayer(neurons=2)],
+                classes=3, lanes=2, rule="rstdp", prototypes="learn")
 _WORD = data.StructLayout({"value": signed(5), "last": 1})
 
 # Module and class -> arguments for each variant. A test fails where a component is not in the table.
 _MEGA = {"small": ((_SMALL,), {}), "full": ((_FULL,), {})}
+_LEARN = {"recurrent": ((_LEARNER,), {}), "deep": ((_DEEP,), {})}
 COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "address.AddressGenerator": _MEGA,
     "bus.AxiLiteToWishbone": {"8": ((8,), {})},
@@ -45,6 +50,12 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "hostlink.LinkCore": {"": ((_LINK,), {})},
     "hostlink.UartRx": {"": ((4,), {})},
     "hostlink.UartTx": {"": ((4,), {})},
+    "learning.LearnEngine": _LEARN,
+    "learning_control.LearnControl": _LEARN,
+    "learning_error.ErrorUnit": _LEARN,
+    "learning_lanes.Modulator": _LEARN,
+    "learning_lanes.NeuronLanes": _LEARN,
+    "learning_lanes.UpdateLanes": _LEARN,
     "lif.LifArray": {"": ((_NEURONS,), {})},
     "lif.LifDatapath": {"": ((3, 12), {})},
     "loader.Loader": {"full": ((_FULL,), {})},

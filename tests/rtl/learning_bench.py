@@ -69,9 +69,9 @@ class SlowModel:
             while not ack:
                 _, _, ack, answer = await ctx.tick().sample(bus.ack, bus.dat_r)
             answers.append(answer)
-            ctx.set(bus.cyc, 0)
-            ctx.set(bus.stb, 0)
-            await ctx.tick()
+        ctx.set(bus.cyc, 0)
+        ctx.set(bus.stb, 0)
+        await ctx.tick()
         return answers
 
     async def _restart(self, ctx):

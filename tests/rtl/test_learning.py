@@ -24,18 +24,18 @@ def both(spec, *, seed=77, **options):
 def test_equals_golden_in_weights_traces_potentials_and_spikes(name, idle):
     spec = SPECS[name]
     port, golden = both(spec, idle=idle)
-    result = compare(port, golden, samples(spec, 6, steps=6), every_step=True)
+    result = compare(port, golden, samples(spec, 4, steps=5), every_step=True)
     assert result.differences == 0, result.first
     counters = vars(golden.counters)
-    wanted = ("updates", "spikes", "reads", "saturated", "learning_steps")
+    wanted = ("updates", "spikes", "reads", "events", "learning_steps")
     assert all(counters[key] for key in wanted), counters
-    assert result.weights == 36 * sum(w.weights.size for w in golden.layers)
+    assert result.weights == 20 * sum(w.weights.size for w in golden.layers)
 
 
 def test_skips_words_without_modulation():
     spec = replace(SPECS["one"], window_full=2, window_half=4)
     port, golden = both(spec)
-    result = compare(port, golden, samples(spec, 5), every_step=True)
+    result = compare(port, golden, samples(spec, 4))
     assert result.differences == 0, result.first
     assert golden.counters.skipped > golden.counters.updates > 0
 
@@ -117,9 +117,20 @@ def test_an_abandoned_step_leaves_weights_readable_and_the_run_repeatable():
     work = samples(spec, 3)
     assert compare(port, golden, work[:1]).differences == 0
     checkpoint, random = port.weights(), port.model.read(Csr.SEED)
-    port.begin(1)
-    port.model.start_events([Kind.SPIKE << 16, Kind.STEP << 16], cycles=60)  # in the middle of updates
+    port.load(start(spec), seed=77)
+    again = Simulator(spec, start(spec), seed=77)
+    again.begin(0)
+    port.begin(0)
+    again.step(range(spec.inputs))
+    port.step(range(spec.inputs))
+    before = again.layers[0].weights.copy()
+    again.step(range(spec.inputs))
+    port.model.start_events([*range(spec.inputs), Kind.STEP << 16], cycles=125)
+    assert port.model.read(Csr.STATUS) >> Status.BUSY & 1
     port.model.reset()
+    after, wanted = port.weights()[0], again.layers[0].weights
+    assert 0 < (after != before).sum() < (wanted != before).sum()  # half of the updates
+    assert ((after == before) | (after == wanted)).all()
     assert all(np.abs(w).max() <= spec.weight_max for w in port.weights())
     port.load(checkpoint, seed=random)
     golden.counters = type(golden.counters)()
