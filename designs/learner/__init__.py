@@ -1,0 +1,1 @@
+"""A spiking network that learns on the chip."""

@@ -1,0 +1,164 @@
+"""The command line: build, verify, adapt."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from designs.learner.configs import CONFIGS
+from designs.learner.work import Work, adapt, cells, load_weights, random_work, starting_weights
+from neurogen.flow.errors import UserError, user_errors
+from neurogen.flow.files import staged
+from neurogen.flow.learning import compare, simulate
+from neurogen.flow.verilator import to_verilog
+from neurogen.golden.learning import Simulator
+from neurogen.rtl.learning import LearnEngine
+from neurogen.spec.learning import Csr, Learner
+
+
+__all__ = ["app", "main"]
+
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+                  help="A spiking network that learns on the chip: from its size to Verilog and simulation.")
+
+
+class Target(StrEnum):
+    """What `build` makes."""
+
+    VERILOG = "verilog"
+    SIM = "sim"
+    FPGA = "fpga"
+
+
+class Engine(StrEnum):
+    """What `adapt` runs on."""
+
+    RTL = "rtl"
+    GOLDEN = "golden"
+
+
+Config = Annotated[str, typer.Option(help=f"Size: {', '.join(CONFIGS)}.")]
+Weights = Annotated[Path | None, typer.Option(help="Weights to start from, as `adapt` writes them (.npz).",
+                                              show_default="random")]
+
+
+def _spec(name: str) -> Learner:
+    if name not in CONFIGS:
+        raise UserError(f"Configuration must be one of {', '.join(CONFIGS)}, not {name!r}")
+    return CONFIGS[name]
+
+
+def _progress() -> Progress:
+    return Progress(console=Console(stderr=True), transient=True)
+
+
+@app.command("build")
+def build_command(
+        target: Annotated[Target, typer.Option(
+            help="Verilog; with a compiled simulation; with the cells of an ECP5.")] = Target.VERILOG,
+        config: Config = "digits",
+        out: Annotated[Path | None, typer.Option(help="Folder of the results; replaced.",
+                                                 show_default="build/learner-CONFIG")] = None) -> None:
+    """Write the learner as Verilog, and a report of its memories; synthesise or compile it."""
+    with user_errors():
+        spec = _spec(config)
+        out = out or Path("build") / f"learner-{config}"
+        report = {"config": config, "weight_words": spec.weight_words, "bytes": spec.state_bytes}
+        with staged(out) as folder:
+            text = to_verilog(LearnEngine(spec), "learner")
+            (folder / "learner.v").write_text(text, encoding="utf-8")
+            if target is Target.SIM:
+                simulate(spec)
+            if target is Target.FPGA:
+                report["cells"] = cells(text)
+            (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        for name, size in spec.state_bytes.items():
+            typer.echo(f"{name}: {size:,} bytes")
+        for name, count in report.get("cells", {}).items():
+            typer.echo(f"{name}: {count:,}")
+        typer.echo(f"results: {out}")
+
+
+@app.command("verify")
+def verify_command(
+        config: Config = "digits",
+        samples: Annotated[int, typer.Option(min=1, help="Samples that both learn from.")] = 100,
+        every: Annotated[int, typer.Option(min=1, help="Compare weights after each so many samples.")] = 100,
+        every_step: Annotated[bool, typer.Option(help="Compare the state after each step.")] = False,
+        seed: Annotated[int, typer.Option(min=1, help="Of weights, samples, random register.")] = 1
+        ) -> None:
+    """Let gateware and golden model learn the same samples, and compare all that they have learnt."""
+    with user_errors(), _progress() as progress:
+        spec = _spec(config)
+        work = Work.digits() if spec.inputs == 64 else random_work(spec, samples, seed)
+        order = np.random.RandomState(seed).randint(len(work.labels), size=samples)
+        weights = starting_weights(spec, seed)
+        task = progress.add_task("Compiling", total=None)
+        port = simulate(spec)
+        port.load(weights, seed=seed)
+        port.model.write(Csr.COUNTER, 0)
+        progress.update(task, description="Comparing", total=samples)
+        result = compare(port, Simulator(spec, weights, seed=seed),
+                         ((work.rasters[k], int(work.labels[k])) for k in order), every_step=every_step,
+                         weights_every=every, progress=lambda done: progress.update(task, completed=done))
+        counters = port.counters()
+    typer.echo(f"{'PASS' if not result.differences else 'FAIL'}  {result.differences} differences in "
+               f"{result.samples:,} samples: {result.weights:,} weights, {result.states:,} values of state, "
+               f"{result.counters:,} counters compared")
+    typer.echo(", ".join(f"{value:,} {name}" for name, value in counters.items()))
+    if result.differences:
+        typer.echo(f"first difference: {result.first}")
+        raise typer.Exit(1)
+
+
+@app.command("adapt")
+def adapt_command(
+        out: Annotated[Path, typer.Option(help="Write the weights before and after to this .npz file.")],
+        config: Config = "digits",
+        samples: Annotated[int, typer.Option(min=1, help="Labelled samples to learn from.")] = 1437,
+        engine: Annotated[Engine, typer.Option(help="Compiled gateware, or golden model.")] = Engine.GOLDEN,
+        weights: Weights = None,
+        undo: Annotated[bool, typer.Option(help="Start from the weights before it learnt.")] = False,
+        seed: Annotated[int, typer.Option(min=1, help="Of order, weights and random register.")] = 1) -> None:
+    """Stream labelled digits to the learner, watch the accuracy rise, and read the weights back."""
+    with user_errors():
+        spec = _spec(config)
+        if spec.inputs != 64 or spec.classes != 10:
+            raise UserError(f"Configuration must take digits, such as 'digits', not {config!r}")
+        if out.suffix != ".npz":
+            raise UserError(f"Weights must go to a .npz file, not {out.name}")
+        if undo and weights is None:
+            raise UserError("Undo needs --weights: a file that `adapt` wrote")
+        before = starting_weights(spec, seed) if weights is None else load_weights(weights, spec, undo=undo)
+        with _progress() as progress:
+            task = progress.add_task("Learning", total=samples)
+
+            def show(done: int, accuracy: float) -> None:
+                progress.update(task, completed=done, description=f"Learning, {accuracy:.1f} % correct")
+                typer.echo(f"{done:6,} samples: {accuracy:.1f} % of the test digits")
+            after = adapt(spec, before, samples, seed, show, rtl=engine is Engine.RTL)
+        arrays = {f"before_{k}": array for k, array in enumerate(before)}
+        arrays |= {f"after_{k}": array for k, array in enumerate(after)}
+        part = out.with_name(f".{out.name}.part.npz")
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(part, **arrays)
+            part.replace(out)
+        except OSError as error:
+            raise UserError(f"Cannot write to {out}: {error.strerror}") from None
+        typer.echo(f"weights: {out}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="python -m designs.learner")
+
+
+if __name__ == "__main__":
+    main()

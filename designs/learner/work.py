@@ -1,0 +1,111 @@
+"""What the commands of the learner do: samples, weights, adaptation, cells."""
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from neurogen.flow.errors import UserError
+from neurogen.flow.learning import simulate
+from neurogen.frontend.digits import load_digits_counts
+from neurogen.golden.learning import Simulator, infer, random_weights
+from neurogen.spec.learning import Learner
+
+
+__all__ = ["Work", "adapt", "cells", "load_weights", "random_work", "starting_weights"]
+
+
+class Work(NamedTuple):
+    """Labelled samples.
+
+    Parameters
+    ----------
+    rasters
+        ``[samples, steps, inputs]``.
+    labels
+        ``[samples]``.
+    """
+
+    rasters: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def digits(cls, split: str = "train") -> "Work":
+        """Return scikit-learn's digits."""
+        counts, labels = load_digits_counts(split)
+        return cls(counts.reshape(*counts.shape[:2], -1), labels)
+
+
+def random_work(spec: Learner, samples: int, seed: int, steps: int = 16) -> Work:
+    """Return random patterns of a spike rate per class and input."""
+    random = np.random.RandomState(seed)
+    rates, labels = random.rand(spec.classes, spec.inputs) * 0.4, random.randint(spec.classes, size=samples)
+    return Work(random.rand(samples, steps, spec.inputs) < rates[labels][:, None], labels)
+
+
+def starting_weights(spec: Learner, seed: int) -> list[np.ndarray]:
+    """Return random weights of a size that fits the threshold of the first layer."""
+    scale = spec.layers[0].threshold / 16
+    return random_weights(spec, seed, input_scale=scale, recurrent_scale=scale / 3)
+
+
+def load_weights(path: Path, spec: Learner, *, undo: bool) -> list[np.ndarray]:
+    """Return the weights of a file of `adapt`: those after it, or those before it."""
+    name = "before" if undo else "after"
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            weights = [archive[f"{name}_{k}"] for k in range(len(spec.layers))]
+        Simulator(spec, weights)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"Weights must be a file of `adapt` for this configuration, not {path}: "
+                        f"{error}") from None
+    return weights
+
+
+def adapt(spec: Learner, weights: Sequence[np.ndarray], samples: int, seed: int,
+          show: Callable[[int, float], None], *, rtl: bool = False) -> list[np.ndarray]:
+    """Learn digits, one after the other; return the weights.
+
+    Parameters
+    ----------
+    show
+        Called with the samples that are done and the accuracy on the test digits, in percent, some ten times.
+    rtl
+        On the compiled gateware, or on the golden model.
+    """
+    work, tests = Work.digits(), Work.digits("test")
+    random = np.random.RandomState(seed)
+    engine = simulate(spec) if rtl else Simulator(spec, weights, seed=seed)
+    if rtl:
+        engine.load(weights, seed=seed)
+    learnt = list(weights)
+    for k in range(samples):
+        if k % len(work.labels) == 0:
+            order = random.permutation(len(work.labels))
+        chosen = order[k % len(work.labels)]
+        engine.run(work.rasters[chosen], int(work.labels[chosen]))
+        if (k + 1) % max(1, samples // 10) == 0 or k == samples - 1:
+            learnt = engine.weights() if rtl else [layer.weights.copy() for layer in engine.layers]
+            scores, _, _ = infer(spec, learnt, tests.rasters)
+            show(k + 1, float((scores.argmax(1) == tests.labels).mean() * 100))
+    return learnt
+
+
+def cells(verilog: str) -> dict[str, int]:
+    """Return the cells of an ECP5 that Yosys needs for a learner, by kind."""
+    from fpga.synth import synthesise
+
+    zeros = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
+    text = zeros.sub("", verilog).replace("module learner(", "module top(")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "top.v").write_text(text, encoding="utf-8")
+        log = synthesise(Path(folder), "ecp5")
+    last = log[log.rindex("Printing statistics"):]
+    found = {name: int(count) for count, name in re.findall(r"^\s+(\d+)\s+(\w+)\s*$", last, re.MULTILINE)}
+    found |= {name: int(count) for name, count in re.findall(r"^\s+(\w+)\s+(\d+)\s*$", last, re.MULTILINE)}
+    return {name: found[name] for name in ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD",
+                                           "MULT18X18D") if name in found}
