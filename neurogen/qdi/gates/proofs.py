@@ -67,7 +67,7 @@ def promises(kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def prove(kind: str, parameters: dict[str, Any], *, threshold: bool = False,
-          netlist: Netlist | None = None) -> Proof:
+          netlist: Netlist | None = None, limit: int = 200_000) -> Proof:
     """Explore a block (or a netlist that claims to be one) in the environment that it is made for."""
     netlist = netlist or build_block(kind, parameters, threshold=threshold)
-    return explore(netlist, **promises(kind, parameters))
+    return explore(netlist, limit=limit, **promises(kind, parameters))
