@@ -22,7 +22,7 @@ LAYERS = {
     "neurogen.rtl":      {"amaranth", "neurogen.spec"},
     "neurogen.frontend": {"numpy", "nir", "h5py", "neurogen.spec", "neurogen.golden"},
     "neurogen.mapping":  {"numpy", "yaml", "neurogen.spec"},  # YAML: configurations
-    "neurogen.qdi":      {"numpy", "amaranth", "neurogen.spec", "neurogen.rtl"},  # HDL: backends
+    "neurogen.qdi":      {"numpy", "amaranth", "yaml", "neurogen.spec", "neurogen.rtl"},  # backends
     "neurogen.testing":  {"numpy", "amaranth", "cocotb", "cocotbext", "neurogen.spec", "neurogen.golden"},
     "neurogen.flow":     LIBRARY | {"numpy", "amaranth", "yaml", "rich", "typer", "jinja2", "pooch",
                                     "platformdirs", "matplotlib", "markupsafe"},

@@ -70,6 +70,7 @@ _CELLS = (
     *(_count(f"NG_OR{n}", n, lambda k: int(k > 0), " | ".join("abcd"[:n])) for n in (2, 3, 4)),
     _count("NG_NOR2", 2, lambda k: int(k == 0), "!(a | b)"),
     _count("NG_NOR3", 3, lambda k: int(k == 0), "!(a | b | c)"),
+    _function("NG_AO22", "a b c d", lambda a, b, c, d: a & b | c & d, "a & b | c & d"),
     _count("NG_XOR2", 2, lambda k: k & 1, "a ^ b"),
     # Muller C-elements: rise when all inputs are 1, fall when all are 0
     *(_count(f"NG_C{n}", n, lambda k, n=n: 0 if k == 0 else int(k == n) or HOLD,

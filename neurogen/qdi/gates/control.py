@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neurogen.qdi.gates.data import half_buffer, init_stage
+from neurogen.qdi.gates.data import groups, half_buffer, init_stage
 from neurogen.qdi.gates.netlist import Builder, Channel
 
 
@@ -19,15 +19,30 @@ def _one_hot(b: Builder, s: Channel) -> list[int]:
     return [b.c(*(digit[k == hot] for k, digit in enumerate(s.digits))) for hot in range(s.width)]
 
 
+def _held(b: Builder, up: int, ack: int, digits: int) -> tuple[list[int], int]:
+    """Return a steering rail that stands until ``ack`` falls, and the acknowledge that waits for its fall.
+
+    So what it gates falls with the data, whose return to zero is seen at the output: ANDs do for gating where
+    there would be C-elements for both to be seen. There is a copy of the rail for each digit.
+    """
+    copies = [b.any(up, ack) for _ in groups(digits)]
+    return [held for held, at in zip(copies, groups(digits), strict=True) for _ in at], b.c(ack, *copies)
+
+
 def _merge_gated(b: Builder, steering: Sequence[int], s: Channel, inputs: Sequence[Channel],
                  o: Channel) -> None:
     """Emit the input that steering names; acknowledge steering by the inputs, not by out.a: not SI else."""
-    for k, rail in enumerate(o.rails):
-        b.wire(rail, b.any(*(b.c(up, i.rails[k]) for up, i in zip(steering, inputs, strict=True))))
-    acks = [b.c(up, o.a) for up in steering]
-    for i, ack in zip(inputs, acks, strict=True):
+    held = []
+    for up, i in zip(steering, inputs, strict=True):
+        taken = b.net(f"{b.block}.taken{len(held)}")
+        copies, ack = _held(b, up, taken, len(o.digits))
+        b.gate("NG_AND2", copies[0], o.a, out=taken)
         b.wire(i.a, ack)
-    b.wire(s.a, b.any(*acks))
+        held.append(copies)
+    for k, digit in enumerate(o.digits):
+        for rail, target in enumerate(digit):
+            b.wire(target, b.choose([copies[k] for copies in held], [i.digits[k][rail] for i in inputs]))
+    b.wire(s.a, b.any(*(i.a for i in inputs)))
 
 
 def _select(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -> None:
@@ -40,11 +55,14 @@ def _select_n(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -
 
 
 def _steer(b: Builder, steering: Sequence[int], s: Channel, i: Channel, outs: Sequence[Channel]) -> None:
+    acks = []
     for up, o in zip(steering, outs, strict=True):
-        for rail, source in zip(o.rails, i.rails, strict=True):
-            b.wire(rail, b.c(up, source))
-    ack = b.any(*(o.a for o in outs))
-    b.wires_to((s.a, i.a), ack)
+        held, ack = _held(b, up, o.a, len(i.digits))
+        acks.append(ack)
+        for stands, digit, target in zip(held, i.digits, o.digits, strict=True):
+            for source, rail in zip(digit, target, strict=True):
+                b.wire(rail, b.gate("NG_AND2", stands, source))
+    b.wires_to((s.a, i.a), b.any(*acks))
 
 
 def _branch(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -> None:

@@ -6,9 +6,18 @@ from typing import Any
 from neurogen.qdi.gates.netlist import ZERO, Builder, Channel
 
 
-__all__ = ["DATA", "half_buffer", "init_stage"]
+__all__ = ["DATA", "groups", "half_buffer", "init_stage"]
 
 Channels = Mapping[str, Channel]
+
+
+def groups(digits: int) -> list[range]:
+    """Return the digits in groups of at most twelve: each has a copy of a control and acknowledges it.
+
+    One net to all rails of a wide word would be slow.
+    """
+    count = -(-digits // 12)
+    return [range(digits * k // count, digits * (k + 1) // count) for k in range(count)]
 
 
 def half_buffer(b: Builder, i: Channel, o: Channel, *, value: int | None = None,
@@ -25,14 +34,14 @@ def half_buffer(b: Builder, i: Channel, o: Channel, *, value: int | None = None,
     """
     reset = (b.block in b.resets) if reset is None else reset
     full = set(o.rails_of(value)) if value is not None else set()
-    if reset or full:
-        enable = b.inv(o.a)
-        for source, target in zip(i.rails, o.rails, strict=True):
-            b.gate("NG_C2S" if target in full else "NG_C2R", source, enable, b.rst, out=target)
-    else:
-        enable = b.gate("NG_NOR2", o.a, b.rst)
-        for source, target in zip(i.rails, o.rails, strict=True):
-            b.gate("NG_C2", source, enable, out=target)
+    for at in groups(len(i.digits)):
+        enable = b.inv(o.a) if reset or full else b.gate("NG_NOR2", o.a, b.rst)
+        pairs = [pair for k in at for pair in zip(i.digits[k], o.digits[k], strict=True)]
+        for source, target in pairs:
+            if reset or full:
+                b.gate("NG_C2S" if target in full else "NG_C2R", source, enable, b.rst, out=target)
+            else:
+                b.gate("NG_C2", source, enable, out=target)
     b.wire(i.a, b.complete(o))
 
 
@@ -69,9 +78,9 @@ def _fifo(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -> No
     last = ins["i"]
     for k in range(2 * p["depth"] - 1):
         channel = b.like(f"{b.block}.s{k}", last)
-        half_buffer(b, last, channel)
+        half_buffer(b, last, channel, reset=k == 0 and b.block in b.resets)  # one clears those behind it
         last = channel
-    half_buffer(b, last, outs["o"])
+    half_buffer(b, last, outs["o"], reset=False)
 
 
 def _init(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -> None:
@@ -137,7 +146,7 @@ def _slice(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -> N
     dropped = [digit for k, digit in enumerate(i.digits) if k not in used]
     there = None
     if dropped:
-        there = b.c(*(b.valid(digit) for digit in dropped))
+        there = b.complete_digits(dropped)
     zeros = [k for k, bit in enumerate(sources) if bit is None]
     if zeros or not o.width:
         zero = b.valid(i.digits[min(used)]) if there is None else there

@@ -17,7 +17,7 @@ timed, between flip-flops. The clock of border blocks rises at any time when tho
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from neurogen.qdi.gates.cells import CELLS, HOLD
+from neurogen.qdi.gates.cells import HOLD, Cell
 from neurogen.qdi.gates.netlist import Channel, Gate, Netlist
 from neurogen.qdi.gates.reset import reset_values
 
@@ -96,13 +96,13 @@ class _Explorer:
 
     def __init__(self, netlist: Netlist, tokens: dict[str, set[int]], exclusive: tuple[str, ...]):
         self.n = netlist
-        self.gates = [gate for gate in netlist.gates if CELLS[gate.cell].table]
-        self.flops = [gate for gate in netlist.gates if not CELLS[gate.cell].table]
+        self.gates = [gate for gate in netlist.gates if netlist.cells[gate.cell].table]
+        self.flops = [gate for gate in netlist.gates if not netlist.cells[gate.cell].table]
         self.readers: dict[int, list[int]] = {}
         for k, gate in enumerate(self.gates):
             for net in {*gate.inputs, gate.output}:
                 self.readers.setdefault(net, []).append(k)
-        self.functions = [_evaluator(gate) for gate in self.gates]
+        self.functions = [_evaluator(netlist.cells[gate.cell], gate) for gate in self.gates]
         self.free = {k for k, gate in enumerate(self.gates)
                      if gate.cell == "NG_MUTEX" or gate.name in netlist.timed}
         self.timed = sum(1 << k for k, gate in enumerate(self.gates) if gate.name in netlist.timed)
@@ -241,9 +241,9 @@ class _Explorer:
         return tuple(text)
 
 
-def _evaluator(gate: Gate) -> Callable[[int], bool]:
+def _evaluator(cell: Cell, gate: Gate) -> Callable[[int], bool]:
     """Return whether a gate is excited in a state."""
-    cell, out, table = CELLS[gate.cell], gate.output, CELLS[gate.cell].table
+    out, table = gate.output, cell.table
     if set(cell.weights) == {1} and len(set(gate.inputs)) == len(gate.inputs):
         mask = sum(1 << net for net in gate.inputs)
         return lambda s: table[(s & mask).bit_count()] == 1 - (s >> out & 1)

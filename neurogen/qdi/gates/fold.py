@@ -89,6 +89,9 @@ def _simplify(b: Builder, cell: str, ins: tuple[int, ...]) -> int | _Gates:
         if not ins:
             raise ValueError(f"Gate of {b.name} must not be constant 1 ({cell})")
         return [("NG_INV", ins, None)] if len(ins) == 1 else [(cell, ins, None)]
+    if cell == "NG_AO22" and ZERO in ins:
+        left = [p for p in (ins[:2], ins[2:]) if ZERO not in p]
+        return [("NG_AND2", left[0], None)] if left else ZERO
     if cell in ("NG_THXOR", "NG_THAND") and ZERO in ins:
         x, y, z, w = ins
         pairs = [(x, y), (z, w)] if cell == "NG_THXOR" else [(x, y), (y, z), (x, w)]

@@ -46,7 +46,8 @@ def _variants(width: int, full: int) -> dict[str, list[dict[str, Any]]]:
                                                   (0, 0, 0, False))],
         "logic": [{"op": op} for op in ("and", "or", "xor")],
         "lt": [{"signed": False}, {"signed": True}], "le": [{"signed": False}, {"signed": True}],
-        "ltc": [{"value": value, "signed": signed} for signed in (False, True) for value in range(full + 1)],
+        "ltc": [{"value": value - (full + 1) // 2 * signed, "signed": signed}
+                for signed in (False, True) for value in range(full + 1)],
         "lut": [{"in_widths": (width, 1), "out_width": 2, "table": tuple(3 * k % 4 for k in range(size))},
                 {"in_widths": (width, 0), "out_width": 1,
                  "table": tuple(k.bit_count() & 1 for k in range(size // 2))}],

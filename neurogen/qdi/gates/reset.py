@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from neurogen.qdi.gates.cells import CELLS, HOLD
+from neurogen.qdi.gates.cells import HOLD
 from neurogen.qdi.gates.netlist import Netlist
 
 
@@ -25,14 +25,14 @@ def reset_values(netlist: Netlist) -> list[int | None]:
     todo = list(netlist.gates)
     while todo:
         gate = todo.pop()
-        if values[gate.output] is None and (new := _evaluate(gate, values)) is not None:
+        new = _evaluate(netlist.cells[gate.cell], gate, values)
+        if values[gate.output] is None and new is not None:
             values[gate.output] = new
             todo += readers.get(gate.output, ())
     return values
 
 
-def _evaluate(gate, values):
-    cell = CELLS[gate.cell]
+def _evaluate(cell, gate, values):
     if not cell.table:  # flip-flops have an asynchronous reset
         return int(cell.name == "NG_DFFS")
     choices = [(v,) if v is not None else (0, 1) for v in (values[net] for net in gate.inputs)]

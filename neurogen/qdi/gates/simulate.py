@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from math import exp, log
 from random import Random
 
-from neurogen.qdi.gates.cells import CELLS, HOLD
+from neurogen.qdi.gates.cells import HOLD
 from neurogen.qdi.gates.ends import Sink, Source, ends_of
 from neurogen.qdi.gates.netlist import Netlist
 from neurogen.qdi.gates.reset import reset_values
@@ -62,8 +62,8 @@ class Result:
         Transitions of gates, and the time of the last, in the unit of the delays.
     times
         Time of each output token, by output; of each acknowledge+ of the channels asked for.
-    toggles
-        Transitions of each gate, if asked for.
+    trace
+        Every transition as (time, net, new value), if asked for.
     """
 
     streams: dict[str, list[int]] = field(default_factory=dict)
@@ -76,6 +76,7 @@ class Result:
     events: int = 0
     time: float = 0.0
     times: dict[str, list[float]] = field(default_factory=dict)
+    trace: list[tuple[float, int, int]] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -101,14 +102,14 @@ class Simulator:
 
     def __init__(self, netlist: Netlist):
         self.netlist = netlist
-        self.gates = [gate for gate in netlist.gates if CELLS[gate.cell].table]
-        self.flops = [gate for gate in netlist.gates if not CELLS[gate.cell].table]
-        self.place = [k for k, gate in enumerate(netlist.gates) if CELLS[gate.cell].table]
+        self.gates = [gate for gate in netlist.gates if netlist.cells[gate.cell].table]
+        self.flops = [gate for gate in netlist.gates if not netlist.cells[gate.cell].table]
+        self.place = [k for k, gate in enumerate(netlist.gates) if netlist.cells[gate.cell].table]
         self.out = [gate.output for gate in self.gates]
-        self.table = [CELLS[gate.cell].table for gate in self.gates]
+        self.table = [netlist.cells[gate.cell].table for gate in self.gates]
         self.fan: list[list[tuple[int, int]]] = [[] for _ in netlist.nets]
         for k, gate in enumerate(self.gates):
-            for net, weight in zip(gate.inputs, CELLS[gate.cell].weights, strict=True):
+            for net, weight in zip(gate.inputs, netlist.cells[gate.cell].weights, strict=True):
                 self.fan[net].append((k, weight))
         self.free = {k for k, gate in enumerate(self.gates)
                      if gate.cell == "NG_MUTEX" or gate.name in netlist.timed}
@@ -123,7 +124,7 @@ class Simulator:
 
     def run(self, tokens: Mapping[str, Sequence[int]], expected: Mapping[str, int], *, seed: int = 0,
             spread: float = 30.0, mode: str = "gate", delays: Delays | None = None,
-            budget: int = 2_000_000, marks: Sequence[str] = ()) -> Result:
+            budget: int = 2_000_000, marks: Sequence[str] = (), trace: bool = False) -> Result:
         """Send tokens and collect what comes out.
 
         Parameters
@@ -141,6 +142,8 @@ class Simulator:
             Transitions after which the run is given up.
         marks
             Channels of which the times of acknowledge+ are recorded.
+        trace
+            Record every transition.
 
         Raises
         ------
@@ -155,6 +158,7 @@ class Simulator:
         if result.unknown:
             return result
         run = _Run(self, result, Random(seed), spread, mode, delays)
+        run.traced = trace
         run.go(tokens, expected, budget, marks)
         return result
 
@@ -167,13 +171,14 @@ class _Run:
         self.s, self.result, self.rng, self.spread = simulator, result, rng, spread
         self.value = list(simulator.reset)
         n = len(simulator.gates)
-        self.count = [sum(w for net, w in zip(g.inputs, CELLS[g.cell].weights, strict=True)
+        self.count = [sum(w for net, w in zip(g.inputs, simulator.netlist.cells[g.cell].weights, strict=True)
                           if self.value[net]) for g in simulator.gates]
         self.pending = [0] * n
         self.heap: list[tuple[float, int, int]] = []
         self.sequence = 1
         self.now = 0.0
         self.watch: dict[int, list] = {}
+        self.traced = False
         self.period = 64.0 * spread  # of a clock: settles between edges
         scale = log(spread)
         self.pool: list[float] | None = None
@@ -236,6 +241,7 @@ class _Run:
         fan, table, out, rivals = self.s.fan, self.s.table, self.s.out, self.s.rivals
         up, down, pool, watch, free = self.up, self.down, self.pool, self.watch, self.s.free
         sequence, left = self.sequence, budget
+        trace = self.result.trace.append if self.traced else None
         while heap:
             now, number, gate = heappop(heap)
             if gate >= 0:
@@ -254,6 +260,8 @@ class _Run:
                 self.result.events += budget
                 return False
             new = value[net] = 1 - value[net]
+            if trace:
+                trace((now, net, new))
             if new:
                 for other in rivals[net]:
                     if value[other]:
