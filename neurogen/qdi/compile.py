@@ -7,19 +7,30 @@ from typing import Any
 from neurogen.qdi.captures import carry_captures, localize_constants, prune
 from neurogen.qdi.finish import add_forks
 from neurogen.qdi.graph import Graph
+from neurogen.qdi.ir import Program
 from neurogen.qdi.lower import lower
+from neurogen.qdi.passes.arms import common_expressions, convert_arms
 from neurogen.qdi.passes.buffers import place_buffers, slack
+from neurogen.qdi.passes.rewrite import rewrite
+from neurogen.qdi.passes.widths import infer_widths
 from neurogen.qdi.python.errors import QdiWarning
 from neurogen.qdi.python.process import Process
 from neurogen.qdi.tokens import simulate
 
 
-__all__ = ["PASSES", "Mismatch", "check", "compare", "compile", "stimuli_of"]
+__all__ = ["PASSES", "Mismatch", "check", "compare", "compile", "optimise", "stimuli_of"]
 
 # name: (what it does, whether it is on unless told otherwise)
 PASSES = {
+    "P1": ("folding of constants, of arms and loops whose condition is known", True),
+    "P2": ("common expressions of a region", True),
+    "P3": ("widths from intervals", True),
+    "P4": ("if-conversion of small arms without side effects", True),
+    "P5": ("choice between 1 and 0 is the condition", True),
     "P6": ("packing of loop-carried and steered numbers into one token", True),
     "P7": ("unpack instead of fork and slices", True),
+    "P8": ("strength reduction: wires and cheaper blocks, shift registers for x[i]", True),
+    "P9": ("reassociation of sums", True),
     "P11": ("slack: more buffers in loops, for speed", False),
 }
 
@@ -54,7 +65,7 @@ def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buff
         raise ValueError(f"Passes must be of {', '.join(PASSES)}, not {', '.join(sorted(unknown))}")
     on = {name: default for name, (_, default) in PASSES.items()} | dict(passes or {})
     _, program = function.program(on)
-    prune(program)
+    optimise(program, on)
     localize_constants(program.top)
     carry_captures(program.top)
     graph = lower(program, packing=on["P6"])
@@ -70,6 +81,25 @@ def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buff
     graph.notes |= {"passes": on, "buffers": buffers, "mode": function.mode}
     graph.verify(buffers=buffers != "none")
     return graph
+
+
+def optimise(program: Program, on: Mapping[str, bool]) -> None:
+    """Run the passes on the structured program: P1 to P5, P8 and P9."""
+    prune(program)
+    for _ in range(4):
+        if on["P3"]:
+            infer_widths(program)
+        rewrite(program, on)
+        if on["P2"]:
+            common_expressions(program)
+        changed = on["P4"] and convert_arms(program)
+        prune(program)
+        if not changed:
+            break
+    if on["P3"]:
+        infer_widths(program)
+    rewrite(program, on)
+    prune(program)
 
 
 def stimuli_of(function: Process, stimuli: Sequence[Any] | Mapping[str, Iterable[int]]) -> dict[str,

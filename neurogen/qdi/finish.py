@@ -32,35 +32,23 @@ def add_forks(graph: Graph, *, fields: bool = True) -> None:
     for edge in graph.edges:
         users.setdefault(edge.src, []).append(edge)
     for node in list(graph.nodes.values()):
-        for port in node.ports[1]:
+        for port in node.ports[1] if node.id in graph.nodes else ():  # slices may have gone into an unpack
             src = (node.id, port.name)
             edges = users.get(src, [])
             if fields and len(edges) > 1:
                 edges = _unpack(graph, src, port.width, edges)
             if not edges:
-                sink = graph.add("sink_data", {"width": port.width}, loc=node.loc, region=_region(graph, src))
+                sink = graph.add("sink_data", {"width": port.width}, loc=node.loc,
+                                 region=node.region_of(port.name))
                 graph.connect(src, (sink, "i"))
             elif len(edges) > 1:
                 fork = graph.add("fork", {"width": port.width, "n": len(edges)}, loc=node.loc,
-                                 region=_region(graph, src, edges[0]))
+                                 region=node.region_of(port.name))
                 gone = set(edges)
                 graph.edges = [e for e in graph.edges if e not in gone]
                 graph.connect(src, (fork, "i"))
                 for k, edge in enumerate(edges):
                     graph.connect((fork, f"o{k}"), edge.dst)
-
-
-def _region(graph, src, edge=None):
-    """Return the region of what a port gives: that of its user if it leads into another region."""
-    node = graph.nodes[src[0]]
-    if node.kind in ("branch", "branch_n"):
-        if edge is not None:
-            user = graph.nodes[edge.dst[0]]
-            if user.kind not in ("select", "select_n"):
-                return user.region
-        if node.region.rpartition("/")[2].startswith("loop"):
-            return node.region.rpartition("/")[0] if src[1] == "o0" else f"{node.region}/body"
-    return node.region
 
 
 def _unpack(graph, src, width, edges):

@@ -67,6 +67,8 @@ class Node:
         Source line, if there is one.
     region
         Path of the region whose activations the node sees.
+    scope
+        For a branch: path of the if whose arms it leads to (``main/if3``), or of its loop.
     """
 
     id: str
@@ -74,6 +76,15 @@ class Node:
     parameters: dict[str, Any]
     loc: Loc | None = None
     region: str = "main"
+    scope: str = ""
+
+    def region_of(self, port: str) -> str:
+        """Return the region of what an output port gives."""
+        if self.kind not in ("branch", "branch_n") or not self.scope:
+            return self.region
+        if self.scope.rpartition("/")[2].startswith("loop"):
+            return self.scope.rpartition("/")[0] if port == "o0" else f"{self.scope}/body"
+        return f"{self.scope}/{port[1:]}"
 
     @property
     def ports(self) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -175,7 +186,7 @@ class Graph:
     def insert(self, edge: Edge, kind: str, parameters: dict[str, Any], *, region: str | None = None) -> str:
         """Put a block with ports ``i`` and ``o`` on an edge; return its id."""
         src = self.nodes[edge.src[0]]
-        id = self.add(kind, parameters, loc=src.loc, region=region or src.region)
+        id = self.add(kind, parameters, loc=src.loc, region=region or src.region_of(edge.src[1]))
         self.edges.remove(edge)
         self.connect(edge.src, (id, "i"))
         self.connect((id, "o"), edge.dst)
@@ -208,7 +219,8 @@ class Graph:
         try:
             data = json.loads(text)
             nodes = {n["id"]: Node(n["id"], n["kind"], {k: _tuples(v) for k, v in n["parameters"].items()},
-                                   Loc(*n["loc"]) if n["loc"] else None, n["region"]) for n in data["nodes"]}
+                                   Loc(*n["loc"]) if n["loc"] else None, n["region"], n["scope"])
+                     for n in data["nodes"]}
             edges = [Edge((a, b), (c, d), w) for a, b, c, d, w in data["edges"]]
             return cls(data["name"], nodes, edges, data["inputs"], data["outputs"], data["notes"])
         except (KeyError, TypeError) as error:

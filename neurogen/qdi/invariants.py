@@ -85,22 +85,27 @@ def _cycles(graph):
     return [Problem("V3", f"a cycle without a token: {', '.join(rest[:8])}", rest)] if rest else []
 
 
+_STORES = ("gate", "hold", "loop", "ram", "reg", "seq", "aer_port")
+
+
 def _crosses(node, port, out):
-    return ((node.kind in ("branch", "branch_n") and out) or node.kind in ("gate", "hold")
-            or (node.kind in ("select", "select_n", "merge") and not out and port != "s")
-            or node.kind == "loop" or node.kind in ("ram", "reg", "seq", "aer_port"))
+    """Whether a port leads into another region, or is one of a block that has no region of its own."""
+    if node.kind in ("branch", "branch_n"):
+        return out and not node.scope
+    return node.kind in _STORES or (node.kind in ("select", "select_n", "merge") and not out and port != "s")
 
 
 def _regions(graph):
     found = []
     for edge in graph.edges:
         src, dst = graph.nodes[edge.src[0]], graph.nodes[edge.dst[0]]
-        if src.region.split("/")[0] != dst.region.split("/")[0]:
+        region = src.region_of(edge.src[1])
+        if region.split("/")[0] != dst.region.split("/")[0]:
             continue  # parts of a composition, each with activations of its own
-        if src.region == dst.region or _crosses(src, edge.src[1], True) or _crosses(dst, edge.dst[1], False):
+        if region == dst.region or _crosses(src, edge.src[1], True) or _crosses(dst, edge.dst[1], False):
             continue
         code = "V5" if dst.kind == "const" else "V4"
-        found.append(Problem(code, f"{'.'.join(edge.src)} of {src.region} feeds {'.'.join(edge.dst)} of "
+        found.append(Problem(code, f"{'.'.join(edge.src)} of {region} feeds {'.'.join(edge.dst)} of "
                                    f"{dst.region}", (src.id, dst.id)))
     return found
 

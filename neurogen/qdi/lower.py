@@ -195,6 +195,7 @@ class _Lowering(Memories, Operators):
             parameters = {"width": token.width} | ({"n": n} if many else {})
             first = self.block("branch_n" if many else "branch", parameters, {"s": control, "i": token},
                                out="o0")
+            self.graph.nodes[first.node].scope = base
             for k in range(n):
                 steered[k].append(self.port(first, f"o{k if many else 1 - k}"))
         result_fields = [shape(v.range, *(arm.yields[k].range for arm in item.arms))
@@ -262,6 +263,7 @@ class _Lowering(Memories, Operators):
         stay, leave = [], []
         for token in tokens:
             node = self.block("branch", {"width": token.width}, {"s": branch, "i": token}, out="o0")
+            self.graph.nodes[node.node].scope = path
             leave.append(node)
             stay.append(self.port(node, "o1"))
         self.at.region = inside

@@ -40,16 +40,11 @@ def place_buffers(graph: Graph, how: str = "rules") -> None:
         width = graph.nodes[id].parameters["width"]
         graph.insert(by_src[id, "o"], "buffer", {"width": width})
         back = by_dst[id, "i1"]
-        graph.insert(back, "fifo", {"width": width, "depth": 1}, region=_inside(graph, id, back))
+        graph.insert(back, "fifo", {"width": width, "depth": 1})
     if how == "safe":
         _safe(graph)
     else:
         _bypasses(graph, entries)
-
-
-def _inside(graph, select, edge):
-    src = graph.nodes[edge.src[0]]
-    return f"{graph.nodes[select].region}/body" if src.kind == "branch" else src.region
 
 
 def _entries(graph) -> list[str]:
@@ -81,10 +76,7 @@ def _guarded(graph, edge):
 
 
 def _put(graph: Graph, edge: Edge) -> None:
-    dst = graph.nodes[edge.dst[0]]
-    src = graph.nodes[edge.src[0]]
-    region = dst.region if src.kind == "branch" and dst.kind not in ("select", "select_n") else src.region
-    graph.insert(edge, "buffer", {"width": edge.width}, region=region)
+    graph.insert(edge, "buffer", {"width": edge.width})
 
 
 def _bypasses(graph, entries):

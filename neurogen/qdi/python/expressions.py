@@ -142,20 +142,24 @@ class Expressions:
         if kind == "add" and isinstance(a, int) and a < 0 and not type.signed:
             kind, a, b = "sub", b, -a
         known = next((x for x in (a, b) if isinstance(x, int)), 0)
-        if kind == "and" and not type.signed and known >= 0:
-            value, known = (a if isinstance(a, Value) else b), known & type.high
-            if not (isinstance(a, Value) and isinstance(b, Value)):
-                result = Num(max(1, known.bit_length()))  # so that `x & 1` is a bit
-                if key is not None:
-                    self.ctx.types[id(key)] = result
-                if known == result.high:
-                    return self.emit("cast", [value], result, node)
-                return self.emit("and", [value, self.value(known, type, node)], result, node)
-        elif kind in ("and", "or", "xor") and not type.fits(known):
+        if kind == "and" and isinstance(a, int) != isinstance(b, int) and (known >= 0 or not type.signed):
+            return self._masked(a if isinstance(a, Value) else b, known, type, node, key)
+        if kind in ("and", "or", "xor") and not type.fits(known):
             type = Num(max(type.width, self.ctx.default.width), type.signed)
         if key is not None:
             self.ctx.types[id(key)] = type
         return self.emit(kind, [self.value(a, type, node), self.value(b, type, node)], type, node)
+
+    def _masked(self, value, mask, type, node, key):
+        """Return bits of a value; its type is as wide as the mask, so that `x & 1` is a bit."""
+        if not type.signed:
+            mask &= type.high
+        result = Num(max(1, mask.bit_length()))
+        if key is not None:
+            self.ctx.types[id(key)] = result
+        if mask == result.high:
+            return self.emit("cast", [value], result, node)
+        return self.emit("and", [value, self.value(mask, result, node)], result, node)
 
     def _shift(self, op, a, b, node, key):
         left = op is ast.LShift
@@ -189,12 +193,15 @@ class Expressions:
             return 0
         return self.emit("cast", [a], Num(b.bit_length() - 1), node)
 
-    def compare(self, op: type, a: Number, b: Number, node: ast.AST) -> Number:
-        """Return ``a op b`` as a bit."""
+    def compare(self, op: type, a: Number, b: Number, node: ast.AST, *, strict: bool = True) -> Number:
+        """Return ``a op b`` as a bit; a comparison that has only one answer is an error if ``strict``."""
         if isinstance(a, int) and isinstance(b, int):
             return int(_COMPARE[op](a, b))
         for x, other in ((a, b), (b, a)):
-            if isinstance(x, int) and not other.type.fits(x) and not self.lenient:
+            if isinstance(x, int) and not other.type.fits(x):
+                if self.lenient or not strict:
+                    low, high = (x, other.type.low) if x is a else (other.type.low, x)
+                    return int(_COMPARE[op](low, high))
                 raise self.error("QDI004", f"{x} does not fit {other.type}, with which it is compared",
                                  "change the number: the comparison has only one answer", node)
         if op in (ast.Gt, ast.GtE):
@@ -389,8 +396,7 @@ class Expressions:
             values = [self.number(arg) for arg in node.args]
             result = values[0]
             for other in values[1:]:
-                less = self.compare(ast.Lt, other, result, node) if function is min else \
-                    self.compare(ast.Gt, other, result, node)
+                less = self.compare(ast.Lt if function is min else ast.Gt, other, result, node, strict=False)
                 result = self.choose(less, other, result, node)
             return result
         if function is abs:

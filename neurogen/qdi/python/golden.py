@@ -32,7 +32,8 @@ class Bits(int):
         return int(self) >> index & 1
 
 
-def golden(ctx: Context, mode: str, states: tuple[str, ...] = (), params: dict[str, Num] | None = None,
+def golden(ctx: Context, mode: str, states: dict[str, Num] | None = None, params: dict[str,
+                                                                                       Num] | None = None,
            results: tuple[Num, ...] | None = None) -> Callable:
     """Return the function with hooks.
 
@@ -43,7 +44,7 @@ def golden(ctx: Context, mode: str, states: tuple[str, ...] = (), params: dict[s
     mode
         ``wrap``, ``checked`` or ``plain``.
     states
-        Names of its states: the result is then the pair of the result and a tuple of the states.
+        Types of its states: the result is then the pair of the result and a tuple of the states.
     params, results
         Types of parameters and results, which are hooked too.
     """
@@ -62,15 +63,16 @@ def golden(ctx: Context, mode: str, states: tuple[str, ...] = (), params: dict[s
             namespace[name] = cell.cell_contents
         except ValueError:  # an empty cell stays an unknown name
             continue
-    hooks = _Hooks(ctx, mode, number, calls, namespace, states, results)
+    hooks = _Hooks(ctx, mode, number, calls, namespace, {}, results)
+    where = ctx.source.loc(tree)
+    hooks.states = {n: hooks.hook(type, f"state '{n}'", where) for n, type in (states or {}).items()}
     new.body = [part for s in new.body for part in _listed(hooks.visit(s))]
     for name, type in (params or {}).items():
-        where = ctx.source.loc(tree)
         hook = hooks.hook(type, f"parameter '{name}'", where)
         namespace[hook] = lambda x, check=namespace[hook]: Bits(check(x))
         new.body.insert(0, _hook_statement(name, hook))
     if states:
-        new.body.append(ast.Return(_with_states(ast.Constant(None), states)))
+        new.body.append(ast.Return(_with_states(ast.Constant(None), hooks.states)))
     new.name = "golden"
     module = ast.fix_missing_locations(ast.Module([new], []))
     exec(compile(module, ctx.source.file, "exec"), namespace)
@@ -87,7 +89,9 @@ def _hook_statement(name, hook):
 
 
 def _with_states(value, states):
-    return ast.Tuple([value, ast.Tuple([ast.Name(n, ast.Load()) for n in states], ast.Load())], ast.Load())
+    return ast.Tuple([value, ast.Tuple([
+        ast.Call(ast.Name(hook, ast.Load()), [ast.Name(n, ast.Load())], []) for n, hook in states.items()],
+        ast.Load())], ast.Load())
 
 
 class _Hooks(ast.NodeTransformer):

@@ -113,7 +113,7 @@ class Process:
     def _model(self, mode):
         if mode not in self._golden:
             builder = self.program()[0]
-            states = () if self.persistent else tuple(self._states)
+            states = {} if self.persistent else {n: self.kinds[n].type for n in self._states}
             params = {n: Num(1) if kind is bool else self.default if kind is int else kind
                       for n, kind in self.kinds.items() if isinstance(kind, Num) or kind in (int, bool)}
             self._golden[mode] = golden(builder.ctx, mode, states, params, builder.result)
