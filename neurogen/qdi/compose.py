@@ -49,7 +49,8 @@ def compose(name: str, parts: Mapping[str, Graph], links: Iterable[Link]) -> Gra
         for id, node in graph.nodes.items():
             if id not in borders:
                 region = part + node.region.removeprefix("main")
-                whole.add(node.kind, node.parameters, loc=node.loc, region=region, id=_name(part, id))
+                copy = whole.add(node.kind, node.parameters, loc=node.loc, region=region, id=_name(part, id))
+                whole.nodes[copy].scope = node.scope and part + node.scope.removeprefix("main")
         for edge in graph.edges:
             if edge.src[0] in borders:
                 ends["input", part, graph.nodes[edge.src[0]].parameters["name"]] = (part, edge)
@@ -97,7 +98,7 @@ def _link(whole: Graph, parts: Mapping[str, Graph], link: Link,
 
     source, node = take("output", *link.source)
     width = node.parameters["width"]
-    region = whole.nodes[source[0]].region
+    region = whole.nodes[source[0]].region_of(source[1])
     copies = len(link.targets) + bool(link.output)
     if copies > 1:
         fork = whole.add("fork", {"width": width, "n": copies}, loc=node.loc, region=region,
