@@ -10,6 +10,10 @@ from neurogen.spec.lif import DECAY_ONE, Lif, Reset
 __all__ = ["LifState", "initial_state", "step"]
 
 
+# Neurons that are updated at once: what is computed in between stays in a processor's cache.
+_BLOCK = 1 << 15
+
+
 class LifState(NamedTuple):
     """State of a population between two steps.
 
@@ -47,26 +51,30 @@ def step(lif: Lif, state: LifState, total_input: np.ndarray) -> tuple[LifState, 
     Returns
     -------
     state, spikes
-        `LifState`, and ``int64[*shape]``: 0 or 1, or more with ``multi_spike``.
+        `LifState`, and integers of any type, ``[*shape]``: 0 or 1, or more with ``multi_spike``.
 
     Raises
     ------
     OverflowError
         If a sum does not fit ``state_bits``: the hardware would wrap.
     """
-    v, i = state.v, state.i
-    if lif.cuba:
-        i = i + total_input
-        _check_width(lif, "current", i)
-        v = v + i
-    else:
-        v = v + total_input
-    _check_width(lif, "potential", v)
     kind = _kind(lif)
-    v, spikes = _fire(lif, v.astype(kind, copy=False))
-    v = _decay_and_clip(lif, "decay", v, lif.v_lo, lif.v_hi)
-    if lif.cuba:
-        i = _decay_and_clip(lif, "synapse_decay", i.astype(kind, copy=False), lif.i_lo, lif.i_hi)
+    v = np.empty(lif.shape, np.int64)
+    i = np.empty(lif.shape, np.int64) if lif.cuba else None
+    spikes = np.empty(lif.shape, kind if lif.multi_spike else np.int8)
+    rows = max(1, _BLOCK * lif.shape[0] // lif.neurons)
+    for first in range(0, lif.shape[0], rows):
+        part = slice(first, first + rows)
+        total = total_input[part]
+        if lif.cuba:
+            total = total + state.i[part]
+            _check_width(lif, "current", total)
+            i[part] = _decay_and_clip(lif, part, "synapse_decay", total.astype(kind), lif.i_lo, lif.i_hi)
+        total = state.v[part] + total
+        _check_width(lif, "potential", total)
+        total = total.astype(kind, copy=False)
+        spikes[part] = _fire(lif, part, total)
+        v[part] = _decay_and_clip(lif, part, "decay", total, lif.v_lo, lif.v_hi)
     return LifState(v, i), spikes
 
 
@@ -75,36 +83,39 @@ def _kind(lif):
     return np.int32 if lif.state_bits + DECAY_ONE.bit_length() <= 32 else np.int64
 
 
-def _parameter(lif, name, kind):
-    """Return an array parameter in a shape that broadcasts to that of the population."""
+def _parameter(lif, part, name, kind):
+    """Return a parameter in a shape that broadcasts to that of a part of the population."""
     value = getattr(lif, name)
+    if value.ndim:
+        value = value[part]
     return value.reshape(value.shape + (1,) * (len(lif.shape) - 1) * value.ndim).astype(kind)
 
 
-def _fire(lif, v):
-    """Return what is left of ``v``, which may be overwritten, and the spikes."""
+def _fire(lif, part, v):
+    """Reset ``v`` in place where neurons fire; return the spikes."""
     if lif.reset is Reset.NONE:
-        return v, np.zeros(v.shape, np.int64)
-    threshold = _parameter(lif, "threshold", v.dtype)
-    fired = v >= threshold
+        return 0
+    threshold = _parameter(lif, part, "threshold", v.dtype)
+    spikes = v >= threshold
     if lif.reset is Reset.ZERO:
-        np.copyto(v, _parameter(lif, "reset_value", v.dtype), where=fired)
-        return v, fired.astype(np.int64)
-    spikes = np.where(fired, v // threshold, 0) if lif.multi_spike else fired
+        np.copyto(v, _parameter(lif, part, "reset_value", v.dtype), where=spikes)
+        return spikes
+    if lif.multi_spike:
+        spikes = np.where(spikes, v // threshold, 0)
     v -= spikes * threshold
-    return v, spikes.astype(np.int64)
+    return spikes
 
 
-def _decay_and_clip(lif, name, value, low, high):
+def _decay_and_clip(lif, part, name, value, low, high):
     """Return ``clip(trunc(value * factor / 4096), low, high)``, rounded toward zero; overwrites ``value``."""
     if not (getattr(lif, name) == DECAY_ONE).all():
-        value *= _parameter(lif, name, value.dtype)
+        value *= _parameter(lif, part, name, value.dtype)
         # A shift rounds down; what it would take from a negative product is added first.
         away = value >> (8 * value.itemsize - 1)
         away &= DECAY_ONE - 1
         value += away
         value >>= DECAY_ONE.bit_length() - 1
-    return np.clip(value, low, high, out=value).astype(np.int64, copy=False)
+    return np.clip(value, low, high, out=value)
 
 
 def _check_width(lif, what, value):

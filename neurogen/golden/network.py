@@ -161,18 +161,22 @@ class Simulator:
 
     def _update(self, name, node, arriving, result):
         """Run a population; return the addresses of its spikes."""
-        total, touched = (np.zeros(node.shape, kind) for kind in (np.int64, bool))
-        for number, edge in enumerate(self._sources[name]):
-            currents, _, reached = arriving[edge.source]
-            total = total + currents if number else currents
-            touched = touched | reached if number else reached
-        total = (total << node.fraction_bits if node.fraction_bits else total) + self._bias[name]
+        sources = [arriving[edge.source] for edge in self._sources[name]]
+        if not sources:
+            sources = [(np.zeros(node.shape, np.int64), 0, np.zeros(node.shape, bool))]
+        total, _, touched = sources[0]
+        for currents, _, reached in sources[1:]:
+            total, touched = np.add(total, currents, dtype=np.int64), touched | reached
+        if node.fraction_bits:
+            total = np.left_shift(total, node.fraction_bits, dtype=np.int64)
+        if self._bias[name].any():
+            total = total + self._bias[name]
         try:
             state, spikes = lif.step(node, self.state[name], total)
         except OverflowError as error:
             raise OverflowError(f"Node {name!r}, step {self.time}: {error}") from None
         self.state[name] = result.state[name] = state
-        result.updates[name] = int(np.count_nonzero(touched))
+        result.updates[name] = _count(touched)
         result.spikes[name] = _addresses(spikes)
         return result.spikes[name]
 
@@ -252,11 +256,12 @@ def _check_addresses(name, node, index):
         return _NOTHING
     index = index.astype(np.int64)
     size = int(np.prod(node.shape))
-    outside = np.flatnonzero((index < 0) | (index >= size))
-    if len(outside):
-        raise EventError(f"Input {name!r}: addresses must be from 0 to {size - 1}, not {index[outside[0]]}")
-    counts = np.bincount(index)
-    if counts.max() > node.max_multiplicity:
+    if index.min() < 0 or index.max() >= size:
+        outside = index[(index < 0) | (index >= size)]
+        raise EventError(f"Input {name!r}: addresses must be from 0 to {size - 1}, not {outside[0]}")
+    seen = np.zeros(size, bool)
+    seen[index] = True
+    if np.count_nonzero(seen) < len(index) and (counts := np.bincount(index)).max() > node.max_multiplicity:
         raise EventError(f"Input {name!r}: multiplicity must be at most {node.max_multiplicity}, "
                          f"not {counts.max()} at address {counts.argmax()}")
     return index
@@ -271,6 +276,13 @@ def _addresses(spikes):
         # Numbers of 16 bits are sorted by radix, several times as fast; channels ascend already.
         index = index[np.argsort(pixel.astype(np.uint16) if pixels <= 1 << 16 else pixel, kind="stable")]
     return np.repeat(index, spikes.reshape(-1)[index])
+
+
+def _count(touched):
+    """Return how many are True; of channels that are views of one map, one is counted."""
+    if touched.ndim == 3 and touched.strides[0] == 0:
+        return len(touched) * int(np.count_nonzero(touched[0]))
+    return int(np.count_nonzero(touched))
 
 
 def _names(names):
