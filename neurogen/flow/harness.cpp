@@ -1,9 +1,12 @@
-// Runs a Verilated design for many cycles per call. Everything that depends on the design is in two files
-// that `verilator.py` writes next to this one: Vdut.h and ports.inc (one line a port).
+// Runs a Verilated design for many cycles per call. Everything that depends on the design is in files that
+// `verilator.py` writes next to this one: Vdut.h, Vdut___024root.h, ports.inc (one line a port), and clock.inc.
 //
-// A cycle: drive the inputs, evaluate with clk = 0, look at the handshakes, evaluate with clk = 1.
+// A cycle: drive the inputs, evaluate with clk = 0, look at the handshakes, evaluate with clk = 1. The first
+// evaluation is left out if the inputs are the same as before and nothing depends on the falling edge.
 
 #include "Vdut.h"
+#include "Vdut___024root.h"
+#include "clock.inc"
 #include "verilated.h"
 #if NG_TRACE == 1
 #include "verilated_vcd_c.h"
@@ -68,8 +71,19 @@ enum Until { CYCLES, INPUTS, OUTPUTS, PORT, QUIET };
 enum Status { RUNNING, DONE, EXHAUSTED, FAILED };
 
 uint64_t number(const Port& port) { uint64_t v = 0; std::memcpy(&v, port.at, port.bytes < 8 ? port.bytes : 8); return v; }
-void put(const Port& port, uint64_t value) { std::memcpy(port.at, &value, port.bytes < 8 ? port.bytes : 8); }
-void bit(const Port& port, bool value) { *static_cast<uint8_t*>(port.at) = value; }
+// Each returns whether the port has changed.
+bool store(const Port& port, const void* value, size_t bytes) {
+    if (!std::memcmp(port.at, value, bytes)) return false;
+    std::memcpy(port.at, value, bytes);
+    return true;
+}
+bool put(const Port& port, uint64_t value) { return store(port, &value, port.bytes < 8 ? port.bytes : 8); }
+bool bit(const Port& port, bool value) {
+    uint8_t& now = *static_cast<uint8_t*>(port.at);
+    const bool other = now != value;
+    now = value;
+    return other;
+}
 
 struct Memory {
     Bus bus;
@@ -78,12 +92,20 @@ struct Memory {
     uint32_t low = 1, high = 1;  // range of latencies, in cycles
     int64_t left = -1;           // cycles until the answer; -1: no request
     uint64_t adr = 0, transfers = 0;
+    bool answered = true;        // there is an answer on the bus, perhaps
     Random random;
 
-    void drive() {
-        bit(bus.ack, left == 0);
-        if (left == 0) std::memcpy(bus.dat_r.at, words + adr * bus.dat_r.bytes, bus.dat_r.bytes);
-        else if (left < 0) std::memset(bus.dat_r.at, 0, bus.dat_r.bytes);
+    bool drive() {  // whether an input has changed
+        bool changed = bit(bus.ack, left == 0);
+        if (left == 0) {
+            changed |= store(bus.dat_r, words + adr * bus.dat_r.bytes, bus.dat_r.bytes);
+            answered = true;
+        } else if (left < 0 && answered) {
+            std::memset(bus.dat_r.at, 0, bus.dat_r.bytes);
+            answered = false;
+            changed = true;
+        }
+        return changed;
     }
     bool sample() {
         if (!*static_cast<uint8_t*>(bus.cyc.at) || !*static_cast<uint8_t*>(bus.stb.at)) { left = -1; return false; }
@@ -131,37 +153,54 @@ struct Model {
 #endif
 
     void evaluate(bool clock) {
-        bit(ports[clk], clock);
+        *static_cast<uint8_t*>(ports[clk].at) = clock;
         dut->eval();
 #if NG_TRACE
         if (tracer && cycles >= trace_first && cycles < trace_last) tracer->dump(cycles * 10 + (clock ? 5 : 0));
 #endif
     }
 
-    void drive() {
+    void fall(bool changed) {
+#ifdef NG_CLOCK_BEFORE
+        if (!changed && !tracing()) { NG_CLOCK_BEFORE(dut) = 0; return; }
+#endif
+        evaluate(false);
+    }
+
+    bool tracing() const {
+#if NG_TRACE
+        return tracer != nullptr;
+#else
+        return false;
+#endif
+    }
+
+    bool drive() {  // whether an input has changed
+        bool changed = false;
         for (Stream& s : streams) {
             if (!s.input) {
-                bit(s.ready, s.count < s.limit && !s.random.hit(s.chance));
+                changed |= bit(s.ready, s.count < s.limit && !s.random.hit(s.chance));
                 continue;
             }
             if (!s.offered && s.count < s.limit && !s.random.hit(s.chance)) {
-                std::memcpy(s.payload.at, s.source + s.count * s.payload.bytes, s.payload.bytes);
+                changed |= store(s.payload, s.source + s.count * s.payload.bytes, s.payload.bytes);
                 s.offered = true;
             }
-            bit(s.valid, s.offered);
+            changed |= bit(s.valid, s.offered);
         }
         if (has_bus) {
             const bool busy = script_next < script_length;
-            bit(bus.cyc, busy);
-            bit(bus.stb, busy);
+            changed |= bit(bus.cyc, busy);
+            changed |= bit(bus.stb, busy);
             if (busy) {
                 const Operation& operation = script[script_next];
-                bit(bus.we, operation.kind == 1);
-                put(bus.adr, operation.adr);
-                put(bus.dat_w, operation.kind == 1 ? operation.dat : 0);
+                changed |= bit(bus.we, operation.kind == 1);
+                changed |= put(bus.adr, operation.adr);
+                changed |= put(bus.dat_w, operation.kind == 1 ? operation.dat : 0);
             }
         }
-        if (has_memory) memory.drive();
+        if (has_memory) changed |= memory.drive();
+        return changed;
     }
 
     bool sample() {  // the handshakes of this cycle; whether there were any
@@ -202,14 +241,15 @@ struct Model {
     }
 
     int step(uint64_t count) {
+        bool first = true;
         for (; count; --count) {
             const bool fed = inputs_done();  // before this cycle: the design has seen the last input
             if (until == INPUTS && fed) return DONE;
             if (until == OUTPUTS && fed && outputs_done()) return DONE;
             if (until == QUIET && fed && quiet >= quiet_limit) return DONE;
             if (!limit) return EXHAUSTED;
-            drive();
-            evaluate(false);
+            fall(drive() || first);
+            first = false;
             const bool asked = until == PORT && fed && *static_cast<uint8_t*>(ports[until_port].at)
                 && !outputs_pending();
             quiet = sample() ? 0 : quiet + 1;

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,7 @@ class Model:
         for name in _NUMBERS:
             getattr(library, name).restype = ctypes.c_uint64
         library.ng_error.restype = ctypes.c_char_p
+        library.ng_delete.argtypes, library.ng_delete.restype = [ctypes.c_void_p], None
         self.top = top
         self.trace_format = trace_format
         self.ports = {port.name: port for port in ports}
@@ -145,6 +147,8 @@ class Model:
         self.close()
         self._handle = self._library.ng_new(2 if x_initial == "random" else 0, seed + 1, self._index["clk"],
                                             self._index.get("rst", -1))
+        # Unlike `__del__`, this is called before the interpreter takes itself apart.
+        self._free = weakref.finalize(self, self._library.ng_delete, self._handle)
         for name, port in self.ports.items():
             if port.input:
                 self._put(name, 0)
@@ -448,11 +452,8 @@ class Model:
     def close(self) -> None:
         """Complete the file of waveforms and free the memory. `power_on` starts again."""
         if self._handle is not None:
-            self._library.ng_delete(ctypes.c_void_p(self._handle))
+            self._free()
             self._handle = None
-
-    def __del__(self) -> None:
-        self.close()
 
 
 def _wide(name: str, port: Port, values: Any) -> np.ndarray:

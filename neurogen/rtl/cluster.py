@@ -1,5 +1,7 @@
 """One cluster: nine state banks, nine weight memories, and the lanes between them."""
 
+from itertools import product
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
@@ -128,8 +130,8 @@ class Cluster(wiring.Component):
         m = Module()
         taps = self._weights(m)
         addends = self._turn(m, taps)
-        swept = data.ArrayLayout(data.ArrayLayout(signed(spec.state_bits), spec.lanes), BANKS)
-        swept = Signal(swept)
+        word = data.ArrayLayout(signed(spec.state_bits), spec.lanes)
+        swept = [Signal(word, name=f"swept{bank}") for bank in range(BANKS)]
         states = self._banks(m, addends, swept)
         self._sweep(m, taps, states, swept)
         return m
@@ -158,26 +160,30 @@ class Cluster(wiring.Component):
             return [Mux(turn == 0, words[b], Mux(turn == 1, words[(b - 1) % 3], words[(b - 2) % 3]))
                     for b in range(3)]
 
-        lines = []
-        for y in range(3):  # columns first: each tap row by turn_x
-            line = []
-            for x, value in enumerate(turned(taps[3 * y:3 * y + 3], self.read.turn_x)):
-                signal = Signal(len(value), name=f"turned{3 * y + x}")
-                m.d.comb += signal.eq(value)
-                line.append(signal)
-            lines.append(line)
+        def signals(name, numbers, values):
+            """Keep words in signals: each bit of one is used, and an expression would be there for each."""
+            kept = [Signal(len(value), name=f"{name}{n}") for n, value in zip(numbers, values, strict=True)]
+            m.d.comb += [signal.eq(value) for signal, value in zip(kept, values, strict=True)]
+            return kept
+
+        lines = [signals("turned", range(3 * y, 3 * y + 3), turned(taps[3 * y:3 * y + 3], self.read.turn_x))
+                 for y in range(3)]  # columns first: each tap row by turn_x
+        columns = [signals("weights", range(x, BANKS, 3),
+                           turned([line[x] for line in lines], self.read.turn_y)) for x in range(3)]
         shift = max(spec.fraction_bits)
+        weighted, taking = Signal(), Signal()  # zeros follow the last weights
+        m.d.sync += weighted.eq(self.read.weights)
+        m.d.comb += taking.eq(self.read.weights | weighted)
         addends = [[Signal(signed(spec.weight_bits + shift), name=f"addend{bank}_{lane}", reset_less=True)
                     for lane in range(spec.lanes)] for bank in range(BANKS)]
-        for x in range(3):
-            for y, value in enumerate(turned([lines[i][x] for i in range(3)], self.read.turn_y)):
-                for lane in range(spec.lanes):
-                    weight = value.word_select(lane, spec.weight_bits).as_signed()
-                    scaled = [weight << f for f in spec.fraction_bits]
-                    chosen = scaled[0]
-                    for index in range(1, len(scaled)):
-                        chosen = Mux(self.read.fraction == index, scaled[index], chosen)
-                    m.d.sync += addends[3 * y + x][lane].eq(Mux(self.read.weights, chosen, 0))
+        for bank, lane in product(range(BANKS), range(spec.lanes)):
+            weight = columns[bank % 3][bank // 3].word_select(lane, spec.weight_bits).as_signed()
+            scaled = [weight << f for f in spec.fraction_bits]
+            chosen = scaled[0]
+            for index in range(1, len(scaled)):
+                chosen = Mux(self.read.fraction == index, scaled[index], chosen)
+            with m.If(taking):
+                m.d.sync += addends[bank][lane].eq(Mux(self.read.weights, chosen, 0))
         return addends
 
     def _banks(self, m, addends, swept):
@@ -188,25 +194,25 @@ class Cluster(wiring.Component):
         for bank in range(BANKS):
             ram = Ram(spec.lanes * spec.state_bits, spec.state_depth, collisions=False)
             m.submodules[f"states{bank}"] = ram
-            # A signal per lane, and not one of all lanes: simulators are faster with small ones.
-            added, written = ([Signal(signed(spec.state_bits), name=f"{name}{bank}_{lane}", reset_less=True)
-                               for lane in range(spec.lanes)] for name in ("added", "written"))
             old = data.View(word, ram.r_port.data)
-            forward = self.add.forward[bank]
-            for lane in range(spec.lanes):
-                value = Mux(forward.as_value()[1],
-                            Mux(forward.as_value()[0], swept[bank][lane], written[lane]),
-                            Mux(forward.as_value()[0], added[lane], old[lane]))
-                # Two's complement, modulo 2**state_bits: the network's proof says it never wraps.
-                m.d.sync += added[lane].eq(value + addends[bank][lane])
+            added, written, base = (Signal(word, name=f"{name}{bank}", reset_less=True)
+                                    for name in ("added", "written", "base"))
+            forward = self.add.forward[bank].as_value()
             writing = Signal(name=f"writing{bank}")
             row = Signal(spec.state_address_bits, name=f"row{bank}")
-            m.d.sync += [
-                writing.eq(self.add.write[bank]), row.eq(self.add.rows[bank]), Cat(written).eq(Cat(added)),
-            ]
+            m.d.comb += base.eq(Mux(forward[1], Mux(forward[0], swept[bank], written),
+                                    Mux(forward[0], added, old)))
+            sums = [Signal(signed(spec.state_bits), name=f"sum{bank}_{lane}") for lane in range(spec.lanes)]
+            # Two's complement, modulo 2**state_bits: the network's proof says it never wraps.
+            m.d.comb += [sums[lane].eq(base[lane] + addends[bank][lane]) for lane in range(spec.lanes)]
+            with m.If(self.add.write[bank]):
+                m.d.sync += added.as_value().eq(Cat(sums))
+            with m.If(writing):
+                m.d.sync += written.eq(added)
+            m.d.sync += [writing.eq(self.add.write[bank]), row.eq(self.add.rows[bank])]
             m.d.comb += [
                 ram.r_port.en.eq(self.read.states), ram.r_port.addr.eq(self.read.rows[bank]),
-                ram.w_port.en.eq(writing), ram.w_port.addr.eq(row), ram.w_port.data.eq(Cat(added)),
+                ram.w_port.en.eq(writing), ram.w_port.addr.eq(row), ram.w_port.data.eq(added),
             ]
             states.append(old)
         return states
@@ -225,7 +231,7 @@ class Cluster(wiring.Component):
         # Lane-major: neuron i of a row is lane i // 9 of bank i % 9.
         row = Signal(total * bits, reset_less=True)
         result = Signal(total * bits, reset_less=True)
-        fired = Signal(total, reset_less=True)
+        nonzero = Signal(reset_less=True)
         m.submodules.lif = path = LifDatapath(chunk, bits)
         with m.If(lif.load):
             m.d.sync += row.eq(Cat(states[i % BANKS][i // BANKS] for i in range(total)))
@@ -233,29 +239,35 @@ class Cluster(wiring.Component):
             m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < total else row)
         with m.If(lif.collect):
             m.d.sync += [
-                result.eq(shifted(result, path.v_next.as_value())),
-                fired.eq(shifted(fired, path.spike)),
-                self.nonzero.eq(path.v_next.as_value().any() | (self.nonzero & ~lif.first)),
+                result.eq(shifted(result, Cat(path.v_next))),
+                nonzero.eq(Cat(path.v_next).any() | (nonzero & ~lif.first)),
             ]
+        m.d.comb += [path.valid.eq(lif.shift), self.nonzero.eq(nonzero)]
         for i in range(total):
-            m.d.comb += [
-                swept[i % BANKS][i // BANKS].eq(result[i * bits:(i + 1) * bits].as_signed()),
-                self.spikes[i % BANKS * spec.lanes + i // BANKS].eq(fired[i]),
-            ]
+            m.d.comb += swept[i % BANKS][i // BANKS].eq(result[i * bits:(i + 1) * bits].as_signed())
+        if chunk >= BANKS:  # whole lanes in a chunk
+            fired = [Signal(spec.lanes, name=f"fired{bank}", reset_less=True) for bank in range(BANKS)]
+            incoming = [path.spike[bank::BANKS] for bank in range(BANKS)]
+            m.d.comb += self.spikes.eq(Cat(fired))
+        else:
+            fired, incoming = [Signal(total, name="fired", reset_less=True)], [path.spike]
+            m.d.comb += self.spikes.eq(Cat(fired[0][bank::BANKS] for bank in range(BANKS)))
+        with m.If(lif.collect):
+            m.d.sync += [register.eq(shifted(register, spikes))
+                         for register, spikes in zip(fired, incoming, strict=True)]
         lane_bits = spec.lanes.bit_length() - 1
         index = self.r_index[:lane_bits] * BANKS + self.r_index[lane_bits:]
         m.d.comb += self.r_data.eq(row.word_select(index, bits))
 
-        parameters = self._parameters(m, taps)
+        lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
+        lane = Signal(range(max(2, spec.lanes // lanes)))  # the first of them, divided by their number
+        m.d.comb += lane.eq(lif.chunk if chunk >= BANKS else
+                            _divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
+        sets = self._parameters(m, taps)
+        chosen_sets = [{name: _choose(lane, [p[name] for p in sets[n::lanes]]) for name in sets[0]}
+                       for n in range(lanes)]
         for i in range(chunk):
-            if chunk >= BANKS:  # whole lanes in a chunk
-                lanes = chunk // BANKS
-                chosen = {name: values.word_select(lif.chunk, lanes * bits)
-                          .word_select(i // BANKS, bits) for name, values in parameters.items()}
-            else:  # several chunks in a lane
-                lane = Signal(range(max(2, spec.lanes)), name=f"lane{i}")
-                m.d.comb += lane.eq(_divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
-                chosen = {name: values.word_select(lane, bits) for name, values in parameters.items()}
+            chosen = chosen_sets[i // BANKS]
             leak = chosen["leak"]
             if spec.cuba:
                 leak = Mux(lif.synapse, chosen["synapse_leak"], leak)
@@ -272,7 +284,7 @@ class Cluster(wiring.Component):
             # The integrated current of the first pass is the input of the second.
             current = Signal(total * bits, reset_less=True)
             with m.If(lif.collect & lif.synapse):
-                m.d.sync += current.eq(shifted(current, path.integrated.as_value()))
+                m.d.sync += current.eq(shifted(current, Cat(path.integrated)))
             with m.Elif(lif.shift & lif.membrane):
                 m.d.sync += current.eq(shifted(current, current[:chunk * bits]))
             with m.If(lif.membrane):
@@ -280,7 +292,7 @@ class Cluster(wiring.Component):
                              for i in range(chunk)]
 
     def _parameters(self, m, taps):
-        """Return, by name, the parameters of all lanes as one word each."""
+        """Return the parameters of each lane, by name."""
         spec = self._spec
         width = BANKS * spec.weight_bits
         lanes = []
@@ -292,8 +304,16 @@ class Cluster(wiring.Component):
                     m.d.sync += held[part * width:(part + 1) * width].eq(word)
             lanes.append(held)
         names = PARAMETERS if spec.cuba else PARAMETERS[:-1]
-        return {name: Cat(held[i * spec.state_bits:(i + 1) * spec.state_bits] for held in lanes)
-                for i, name in enumerate(names)}
+        return [{name: held[i * spec.state_bits:(i + 1) * spec.state_bits] for i, name in enumerate(names)}
+                for held in lanes]
+
+
+def _choose(index, values):
+    """Return ``values[index]`` for an index in range."""
+    if len(values) == 1:
+        return values[0]
+    half = 1 << (len(values) - 1).bit_length() - 1
+    return Mux(index[half.bit_length() - 1], _choose(index, values[half:]), _choose(index, values[:half]))
 
 
 def _divide(value, divisor, count):

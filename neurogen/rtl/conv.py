@@ -308,10 +308,12 @@ class ConvEngine(wiring.Component):
         """Registers of what the current instruction has done, in the order of `COUNTERS`."""
         lanes = self._spec.total_lanes
         # The count of a row's spikes, in two stages: a bank, then all.
-        banks = Signal(data.ArrayLayout(range(lanes + 1), BANKS))
+        banks = [Signal(range(lanes + 1), name=f"fired{b}") for b in range(BANKS)]
         for b in range(BANKS):
-            word = Mux(sweep.w_en, sweep.w_data[b * lanes:(b + 1) * lanes], 0)
-            m.d.sync += banks[b].eq(sum(word[lane] for lane in range(lanes)))
+            with m.If(sweep.w_en):
+                m.d.sync += banks[b].eq(sum(sweep.w_data[b * lanes:(b + 1) * lanes]))
+            with m.Else():
+                m.d.sync += banks[b].eq(0)
         running = Signal()
         with m.If(self.execute):
             m.d.sync += running.eq(1)

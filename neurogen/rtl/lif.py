@@ -32,8 +32,9 @@ class LifDatapath(wiring.Component):
     clip        ``v_next = clip(d, lo, hi)``
     ==========  ==================================================================================
 
-    A pipeline without handshake: outputs belong to the inputs of `LATENCY` cycles before, controls
-    included. It has no state besides, and a reset does not clear it.
+    A pipeline without handshake: outputs belong to the last inputs with ``valid`` that are `LATENCY`
+    cycles old or older, controls included. Registers of a stage change only with such inputs, so that
+    an idle data path takes little energy. It has no state besides, and a reset does not clear it.
 
     Area is what counts here: the comparison with the threshold and the subtraction share an adder,
     so do decay and rounding (``u - away_from_zero(u * leak / 4096)``), and the sign chooses the one
@@ -49,20 +50,22 @@ class LifDatapath(wiring.Component):
 
     Members
     -------
-    v, addend, threshold, reset_value : ``In(data.ArrayLayout(signed(state_bits), lanes))``
+    valid : ``In(1)``
+        The inputs count; high if left alone.
+    v, addend, threshold, reset_value : ``In(signed(state_bits)).array(lanes)``
         Potentials and parameters of each lane.
-    leak : ``In(data.ArrayLayout(state_bits, lanes))``
+    leak : ``In(state_bits).array(lanes)``
         ``4096 - a``, 0 to 4096, modulo ``2 ** state_bits``.
     reset : ``In(ResetMode)``
     leaky, fire : ``In(1)``
         Low: no decay, no spikes.
     lo, hi : ``In(signed(state_bits))``
         Guard band, ``lo <= 0 <= hi``.
-    v_next : ``Out(data.ArrayLayout(signed(state_bits), lanes))``
+    v_next : ``Out(signed(state_bits)).array(lanes)``
         Potentials after the step.
     spike : ``Out(lanes)``
         Whether each lane fired.
-    integrated : ``Out(data.ArrayLayout(signed(state_bits), lanes))``
+    integrated : ``Out(signed(state_bits)).array(lanes)``
         ``v + addend``.
     """
 
@@ -71,21 +74,22 @@ class LifDatapath(wiring.Component):
     def __init__(self, lanes: int, state_bits: int):
         self._lanes = check_int("Lane count", lanes, minimum=1)
         self._bits = check_int("State width", state_bits, minimum=4, maximum=32, unit="bits")
-        vector = data.ArrayLayout(signed(state_bits), lanes)
+        vector = signed(state_bits)
         super().__init__({
-            "v": In(vector),
-            "addend": In(vector),
-            "threshold": In(vector),
-            "leak": In(data.ArrayLayout(state_bits, lanes)),
-            "reset_value": In(vector),
+            "valid": In(1, init=1),
+            "v": In(vector).array(lanes),
+            "addend": In(vector).array(lanes),
+            "threshold": In(vector).array(lanes),
+            "leak": In(state_bits).array(lanes),
+            "reset_value": In(vector).array(lanes),
             "reset": In(2),
             "leaky": In(1),
             "fire": In(1),
             "lo": In(signed(state_bits)),
             "hi": In(signed(state_bits)),
-            "v_next": Out(vector),
+            "v_next": Out(vector).array(lanes),
             "spike": Out(lanes),
-            "integrated": Out(vector),
+            "integrated": Out(vector).array(lanes),
         })
 
     @property
@@ -100,7 +104,11 @@ class LifDatapath(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._guards = self._delay(m, 2, lo=self.lo, hi=self.hi)
+        self._valid = [self.valid]  # of each stage
+        for stage in range(1, self.LATENCY):
+            self._valid.append(Signal(name=f"valid_{stage}", reset_less=True))
+            m.d.sync += self._valid[stage].eq(self._valid[stage - 1])
+        self._guards = self._delay(m, range(2), lo=self.lo, hi=self.hi)
         fires, zero = Signal(), Signal()
         m.d.comb += [fires.eq(self.fire & (self.reset != ResetMode.NONE)),
                      zero.eq(self.reset == ResetMode.ZERO)]
@@ -108,16 +116,17 @@ class LifDatapath(wiring.Component):
             s, other, spike, leak = self._compare(m, lane, fires, zero)
             u, excess = self._multiply(m, s, other, spike, leak)
             self._finish(m, lane, u, excess)
-            late = self._delay(m, 2, s=s, spike=spike)
+            late = self._delay(m, range(1, 3), s=s, spike=spike)
             m.d.comb += [self.integrated[lane].eq(late["s"]), self.spike[lane].eq(late["spike"])]
         return m
 
-    def _delay(self, m, cycles, **values):
-        """Return ``values`` as they were ``cycles`` cycles ago."""
-        for cycle in range(cycles):
+    def _delay(self, m, stages, **values):
+        """Return ``values`` after the registers of ``stages``."""
+        for stage in stages:
             for name, value in values.items():
-                values[name] = Signal.like(value, name=f"{name}_{cycle + 1}", reset_less=True)
-                m.d.sync += values[name].eq(value)
+                values[name] = Signal.like(value, name=f"{name}_{stage + 1}", reset_less=True)
+                with m.If(self._valid[stage]):
+                    m.d.sync += values[name].eq(value)
         return values
 
     def _compare(self, m, lane, fires, zero):
@@ -136,14 +145,15 @@ class LifDatapath(wiring.Component):
         other = Signal(signed(bits), reset_less=True)
         spike = Signal(reset_less=True)
         leak = Signal(min(bits, LEAK_BITS), reset_less=True)
-        m.d.sync += [
-            s.eq(total),
-            other.eq(Mux(zero, self.reset_value[lane], difference)),
-            spike.eq(fired),
-            leak.eq(self.leak[lane]),
-        ]
-        with m.If(~self.leaky):  # becomes the synchronous reset of the register: no logic
-            m.d.sync += leak.eq(0)
+        with m.If(self.valid):
+            m.d.sync += [
+                s.eq(total),
+                other.eq(Mux(zero, self.reset_value[lane], difference)),
+                spike.eq(fired),
+                leak.eq(self.leak[lane]),
+            ]
+            with m.If(~self.leaky):  # becomes the synchronous reset of the register: no logic
+                m.d.sync += leak.eq(0)
         return s, other, spike, leak
 
     def _multiply(self, m, s, other, spike, leak):
@@ -155,11 +165,12 @@ class LifDatapath(wiring.Component):
         u = Signal(signed(bits), reset_less=True)
         # |floor(u * leak / 4096)| <= |u| as leak <= 4096, so that it fits.
         excess = Signal(data.StructLayout({"floor": signed(bits), "round": 1}), reset_less=True)
-        m.d.sync += [
-            u.eq(after),
-            excess.floor.eq(product >> fraction),
-            excess.round.eq(~(product < 0) & product[:fraction].any()),
-        ]
+        with m.If(self._valid[1]):
+            m.d.sync += [
+                u.eq(after),
+                excess.floor.eq(product >> fraction),
+                excess.round.eq(~(product < 0) & product[:fraction].any()),
+            ]
         return u, excess
 
     def _finish(self, m, lane, u, excess):
@@ -178,7 +189,8 @@ class LifDatapath(wiring.Component):
         # A distance of 0 counts as outside for d >= 0; the guard is as good as d then.
         outside = (d < 0) == (distance < 0)
         v_next = Signal(signed(bits), reset_less=True)
-        m.d.sync += v_next.eq(Mux(outside, guard, d))
+        with m.If(self._valid[2]):
+            m.d.sync += v_next.eq(Mux(outside, guard, d))
         m.d.comb += self.v_next[lane].eq(v_next)
 
 

@@ -1,6 +1,8 @@
 import ctypes
 import errno
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -161,6 +163,17 @@ def test_memories_start_with_random_words_or_with_zeros(tally):
     tally.power_on(x_initial="zero")
     assert tally.read(64, 16).tolist() == [0] * 16
     assert first != second and 0 not in first + second
+    assert len(set(first)) == len(set(second)) == 16
+
+
+def test_models_that_live_until_the_interpreter_ends_are_freed_quietly(tally, cache):
+    program = ("import builtins, sys; from tests.flow.tally import Tally\n"
+               "from neurogen.flow.verilator import compile_model, to_verilog\n"
+               "builtins.kept = compile_model(to_verilog(Tally(), 'tally'), 'tally', cache_dir=sys.argv[1], "
+               f"opt={OPT!r})\nprint(kept.cycles)")
+    run = subprocess.run([sys.executable, "-c", program, cache], capture_output=True, text=True, check=True,
+                         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    assert (run.stdout, run.stderr) == ("1\n", "")
 
 
 class Rom(wiring.Component):

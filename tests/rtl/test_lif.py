@@ -208,8 +208,9 @@ def test_wrong_parameters():
 
 def test_verilog_ports():
     text = verilog.convert(LifDatapath(2, 12), name="lif", emit_src=False)
-    for port in ("input [23:0] v;", "input [23:0] leak;", "output [23:0] v_next;", "input [1:0] reset;",
-                 "output [1:0] spike;", "output [23:0] integrated;", "input [11:0] lo;"):
+    for port in ("input [11:0] v__0;", "input [11:0] leak__1;", "output [11:0] v_next__1;",
+                 "input [1:0] reset;", "output [1:0] spike;", "output [11:0] integrated__0;", "input valid;",
+                 "input [11:0] lo;"):
         assert port in text
     text = verilog.convert(LifArray(SPECS["subtract"], weight_bits=4), name="array", emit_src=False)
     for port in ("input [7:0] i_events__payload;", "output [2:0] o_spikes__payload;",
