@@ -171,7 +171,8 @@ class Cluster(wiring.Component):
         columns = [signals("weights", range(x, BANKS, 3),
                            turned([line[x] for line in lines], self.read.turn_y)) for x in range(3)]
         shift = max(spec.fraction_bits)
-        weighted, taking = Signal(), Signal()  # zeros follow the last weights
+        # Zeros follow the last weights, and a reset.
+        weighted, taking = Signal(init=1), Signal()
         m.d.sync += weighted.eq(self.read.weights)
         m.d.comb += taking.eq(self.read.weights | weighted)
         addends = [[Signal(signed(spec.weight_bits + shift), name=f"addend{bank}_{lane}", reset_less=True)
