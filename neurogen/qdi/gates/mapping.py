@@ -88,11 +88,14 @@ class Mapped:
     holds
         Hold paths: for each generic cell with hysteresis made of several cells, its instance name, the net
         of the hold path, its output and its inputs.
+    feedback
+        Inputs of instances (name, number) at which a cell with hysteresis reads its own output.
     """
 
     netlist: Netlist
     kit: Kit
     holds: list[tuple[str, int, int, tuple[int, ...]]] = field(default_factory=list)
+    feedback: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def area(self) -> float:
@@ -177,7 +180,7 @@ def map_netlist(netlist: Netlist, kit: Kit) -> Mapped:
     """
     nets = list(netlist.nets)
     gates: list[Gate] = []
-    holds = []
+    holds, feedback = [], []
     same: dict[tuple, int] = {}
     timed = set()
     for gate in netlist.gates:
@@ -205,10 +208,11 @@ def map_netlist(netlist: Netlist, kit: Kit) -> Mapped:
                     local[name] = len(nets) - 1
             made = gate.name if len(recipe) == 1 else f"{gate.name}.{number}"
             gates.append(Gate(cell, tuple(local[name] for name in names), local[driven], made, gate.block))
+            feedback += [(made, k) for k, name in enumerate(names) if name == "y"]
             if gate.name in netlist.timed:
                 timed.add(made)
         if "hold" in local:
             holds.append((gate.name, local["hold"], gate.output, gate.inputs[:len(generic.pins) - (
                 generic.pins[-1] == "rst")]))
     mapped = replace(netlist, nets=nets, gates=gates, timed=frozenset(timed), cells=kit.cells)
-    return Mapped(mapped, kit, holds)
+    return Mapped(mapped, kit, holds, feedback)
