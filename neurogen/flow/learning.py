@@ -9,7 +9,7 @@ import numpy as np
 from neurogen.flow.verilator import Model, compile_model
 from neurogen.golden.learning import LayerState, Simulator
 from neurogen.rtl.learning import LearnEngine
-from neurogen.spec.learning import COUNTERS, LABELLED, SCORE_BITS, Csr, Kind, Learner, Region
+from neurogen.spec.learning import COUNTERS, LABELLED, SCORE_BITS, Csr, Kind, Learner, Region, Rule
 
 
 __all__ = ["Comparison", "LearnPort", "compare", "simulate"]
@@ -69,38 +69,39 @@ class LearnPort:
 
     def _width(self, region: Region) -> int:
         spec = self.spec
-        return {Region.WEIGHTS: spec.lanes * spec.weight_bits,
+        return {Region.WEIGHTS: spec.lanes * spec.weight_bits, Region.MEANS: spec.lanes * spec.weight_bits,
                 Region.POTENTIALS: spec.lanes * spec.state_bits, Region.NEURONS: 11 * spec.lanes,
                 Region.PRE_TRACES: 8 * spec.lanes,
                 Region.SIMILARITY: spec.similarity_bits, Region.SCORES: SCORE_BITS}[region]
 
     def load(self, weights: Sequence[np.ndarray], *, seed: int | None = None) -> None:
-        """Write all weights, and the state of the random register."""
+        """Write all weights, their averages where the rule has some, and the state of the random register."""
         spec = self.spec
-        self.model.write(Csr.SELECT, Region.WEIGHTS << 24)
         columns = [array.reshape(len(array), -1, spec.lanes).swapaxes(0, 1).reshape(-1, spec.lanes)
                    for array in weights]
         words = np.concatenate(columns)[:, :, None] >> np.arange(spec.weight_bits) & 1
         stream = words.reshape(len(words), -1).astype(np.uint8)
         stream = np.pad(stream, ((0, 0), (0, -stream.shape[1] % 32)))
         words = np.packbits(stream, axis=1, bitorder="little").view("<u4").reshape(-1)
-        self.model.write(Csr.DATA, words, step=0)
+        for region in (Region.WEIGHTS, *([Region.MEANS] if spec.rule is Rule.FPTT else [])):
+            self.model.write(Csr.SELECT, region << 24)
+            self.model.write(Csr.DATA, words, step=0)
         if seed is not None:
             self.model.write(Csr.SEED, seed)
 
-    def weights(self) -> list[np.ndarray]:
-        """Read all weights: ``int64[rows, N]`` for each layer, as the golden model has them."""
+    def weights(self, region: Region = Region.WEIGHTS) -> list[np.ndarray]:
+        """Read all weights, or averages: ``int64[rows, N]`` for each layer, as the golden model has them."""
         spec, first, result = self.spec, 0, []
         for index, layer in enumerate(spec.layers):
             count = spec.words(layer.neurons) * spec.column(index)
-            words = self.read(Region.WEIGHTS, first, count, spec.weight_bits, spec.lanes, signed=True)
+            words = self.read(region, first, count, spec.weight_bits, spec.lanes, signed=True)
             columns = words.reshape(-1, spec.column(index), spec.lanes)
             result.append(columns.swapaxes(0, 1).reshape(spec.column(index), -1))
             first += count
         return result
 
-    def layer(self, index: int, weights: np.ndarray) -> LayerState:
-        """Read the state of a layer; ``weights`` are taken as they are."""
+    def layer(self, index: int, weights: np.ndarray, means: np.ndarray) -> LayerState:
+        """Read the state of a layer; ``weights`` and ``means`` are taken as they are."""
         spec, lanes = self.spec, self.spec.lanes
         words = [spec.words(layer.neurons) for layer in spec.layers]
         rows = [sum(spec.row_words(k)) for k in range(len(words))]
@@ -111,7 +112,7 @@ class LearnPort:
                       signed=True)
         scores = self.read(Region.SCORES, 0, 2 * spec.classes, SCORE_BITS, signed=True)
         return LayerState(
-            weights=weights, e=e.reshape(-1), spikes=neurons[:, 10 * lanes:].reshape(-1),
+            weights=weights, means=means, e=e.reshape(-1), spikes=neurons[:, 10 * lanes:].reshape(-1),
             v=self.read(Region.POTENTIALS, first, count, spec.state_bits, lanes, signed=True).reshape(-1),
             x=self.read(Region.PRE_TRACES, sum(rows[:index]), rows[index], 8, lanes).reshape(-1),
             z=z[index * spec.classes:(index + 1) * spec.classes, 0], o=z[-spec.classes:, 0],
@@ -204,10 +205,14 @@ def compare(port: LearnPort, golden: Simulator, samples: Iterable[tuple[np.ndarr
 
 def _compare_state(result: Comparison, where: str, port: LearnPort, golden: Simulator, whole: bool) -> None:
     weights = port.weights() if whole else [state.weights for state in golden.layers]
+    averaged = whole and port.spec.rule is Rule.FPTT
+    means = port.weights(Region.MEANS) if averaged else [state.means for state in golden.layers]
     for index, state in enumerate(golden.layers):
-        found = port.layer(index, weights[index])
+        found = port.layer(index, weights[index], means[index])
         if whole:
             result.weights += result.check(f"{where}, layer {index}, weights", state.weights, found.weights)
+        if averaged:
+            result.weights += result.check(f"{where}, layer {index}, averages", state.means, found.means)
         names = ["spikes", "v", "e", "x", "z"]
         if index == len(golden.layers) - 1:
             names += ["o", "scores", "readout_scores"]

@@ -66,6 +66,8 @@ class LayerState:
     ----------
     weights
         Rows of W, R, P and Q, in this order, as in the columns of the weight memory; ``int32[rows, N]``.
+    means
+        Averages of the weights, likewise; equal to them where the rule has none.
     v, e, spikes
         Potentials, traces and the spikes of the last step; ``int32[N]``.
     x
@@ -85,6 +87,7 @@ class LayerState:
     o: np.ndarray
     scores: np.ndarray
     readout_scores: np.ndarray
+    means: np.ndarray
 
 
 @dataclass
@@ -199,7 +202,9 @@ class Simulator:
                 ("v", n), ("e", n), ("spikes", n), ("x", spec.rows(index)), ("z", spec.classes),
                 ("o", spec.classes))}
             zeros |= {name: np.zeros(spec.classes, np.int64) for name in ("scores", "readout_scores")}
-            self.layers.append(LayerState(weights=array.astype(np.int32), **zeros))
+            array = array.astype(np.int32)
+            means = array.copy() if spec.rule is Rule.FPTT else array
+            self.layers.append(LayerState(weights=array, means=means, **zeros))
         self.label: int | None = None
         self._t = 0
 
@@ -283,7 +288,6 @@ class Simulator:
     def _learn(self, index: int, state: LayerState) -> None:
         spec, lanes = self.spec, self.spec.lanes
         rows, classes, last = spec.rows(index), spec.classes, index == len(self.layers) - 1
-        words = state.weights.reshape(len(state.weights), -1, lanes)
         error = self._error(state.z, spec.similarity_shift)
         m = self._modulation(state, error, state.weights[rows:rows + classes]).reshape(-1, lanes)
         e = state.e.reshape(-1, lanes)
@@ -310,15 +314,15 @@ class Simulator:
         firsts_w, firsts_c = firsts[open_words], (firsts + len(open_rows) * modulated)[traced_words]
         for part, first, rate in ((open_rows[:split], 0, spec.rate_w),
                                   (open_rows[split:], split, spec.rate_r)):
-            self._update(words, part, open_words, state.x[part][:, None, None] * m[open_words],
+            self._update(state, part, open_words, state.x[part][:, None, None] * m[open_words],
                          numbers, firsts_w + first, rate)
         for begin, end, rate in ((0, learnt, spec.rate_p), (learnt, len(class_rows), spec.rate_q)):
             if end > begin:
                 errors = np.concatenate(class_errors)[begin:end, None, None]
-                self._update(words, class_rows[begin:end], traced_words, errors * e[traced_words],
+                self._update(state, class_rows[begin:end], traced_words, errors * e[traced_words],
                              numbers, firsts_c + begin, rate)
 
-    def _update(self, words: np.ndarray, rows: np.ndarray, columns: np.ndarray, products: np.ndarray,
+    def _update(self, state: LayerState, rows: np.ndarray, columns: np.ndarray, products: np.ndarray,
                 numbers: np.ndarray, firsts: np.ndarray, rate: int) -> None:
         """Add ``(products + r) >> rate`` to words; ``firsts`` are the places of the first row's numbers."""
         if not len(rows) or not len(columns):
@@ -326,10 +330,19 @@ class Simulator:
         states = numbers[firsts + np.arange(len(rows))[:, None]].astype(np.uint64)
         states |= states << np.uint64(32)
         lanes = np.arange(0, 2 * self.spec.lanes, 2, dtype=np.uint64)
-        noise = ((states[:, :, None] >> lanes) & np.uint64((1 << rate) - 1)).astype(np.int32)
-        place = np.ix_(rows, columns)
-        wanted = words[place] + ((products + noise) >> rate)
-        limit = self.spec.weight_max
+
+        def noise(first: int, bits: int) -> np.ndarray:
+            turned = (states[:, :, None] >> (lanes + np.uint64(first)) % np.uint64(32))
+            return (turned & np.uint64((1 << bits) - 1)).astype(np.int32)
+        place, limit = np.ix_(rows, columns), self.spec.weight_max
+        words, means = (array.reshape(len(array), -1, self.spec.lanes)
+                        for array in (state.weights, state.means))
+        wanted = words[place] + ((products + noise(0, rate)) >> rate)
+        if self.spec.rule is Rule.FPTT:
+            anchor, average = self.spec.anchor_shift, self.spec.average_shift
+            mean = means[place]
+            wanted -= (words[place] - mean + noise(16, anchor)) >> anchor
+            means[place] = mean + ((np.clip(wanted, -limit, limit) - mean + noise(8, average)) >> average)
         words[place] = np.clip(wanted, -limit, limit)
         self.counters.saturated += int((np.abs(wanted) > limit).any(2).sum())
 

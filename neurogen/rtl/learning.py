@@ -110,7 +110,8 @@ def _idle(m: Module, spec: Learner, parts: Parts, i_events: stream.Interface) ->
             m.next = "Clear"
 
     with m.State("Clear"):
-        cleared = [ram for region, ram in parts.memory.items() if region is not Region.WEIGHTS]
+        cleared = [ram for region, ram in parts.memory.items()
+                   if region not in (Region.WEIGHTS, Region.MEANS)]
         m.d.sync += parts.n.eq(parts.n + 1)
         for ram in (*cleared, parts.active):
             m.d.comb += [ram.w_port.addr.eq(parts.n), Value.cast(ram.w_port.data).eq(0),

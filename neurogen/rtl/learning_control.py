@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.bus import WishboneSignature
-from neurogen.spec.learning import COUNTERS, SCORE_BITS, Csr, Learner, Region, Status
+from neurogen.spec.learning import COUNTERS, SCORE_BITS, Csr, Learner, Region, Rule, Status
 
 
 __all__ = ["LearnControl", "region_layouts"]
@@ -18,8 +18,10 @@ def region_layouts(spec: Learner) -> dict[Region, tuple[object, int]]:
     rows = sum(sum(spec.row_words(index)) for index in range(len(spec.layers)))
     neuron = data.StructLayout({"e": data.ArrayLayout(8, lanes), "psi": data.ArrayLayout(2, lanes),
                                 "spikes": lanes})
-    return {
-        Region.WEIGHTS: (data.ArrayLayout(signed(spec.weight_bits), lanes), max(2, spec.weight_words)),
+    weights = data.ArrayLayout(signed(spec.weight_bits), lanes), max(2, spec.weight_words)
+    means = {Region.MEANS: weights} if spec.rule is Rule.FPTT else {}
+    return means | {
+        Region.WEIGHTS: weights,
         Region.POTENTIALS: (data.ArrayLayout(signed(spec.state_bits), lanes), max(2, words)),
         Region.NEURONS: (neuron, max(2, words)),
         Region.PRE_TRACES: (data.ArrayLayout(8, lanes), max(2, rows)),
@@ -56,7 +58,7 @@ class LearnControl(wiring.Component):
     region, address : ``Out``
         Word that the memories show.
     read : ``In``
-        That word of each region.
+        That word of each region; 0 of one that is not there.
     write, written : ``Out``
         Write it; the word.
     """
@@ -90,7 +92,7 @@ class LearnControl(wiring.Component):
         counters = [Signal(32, name=name) for name in COUNTERS]
         part = Signal(range(max(2, self._parts)))
         kept = Signal(32 * self._parts)  # parts of the word that is being written
-        lengths = [Const(-(-self._widths[region] // 32) - 1, part.shape()) for region in Region]
+        lengths = [Const(-(-self._widths.get(region, 32) // 32) - 1, part.shape()) for region in Region]
         last = Array(lengths)[self.region]
         for counter, amount in zip(counters, self.amounts, strict=True):
             m.d.sync += counter.eq(counter + amount)

@@ -187,10 +187,10 @@ class UpdateLanes(wiring.Component):
         Set the sums to zero.
     lanes : ``In``
         What the factor is multiplied with, signed; steady while words are under way.
-    word : ``In``
-        Weights, one cycle after ``address``.
-    w_en, w_address, w_data, saturated : ``Out``
-        To the memory, and whether a weight of the word was clipped.
+    word, means : ``In``
+        Weights, and their averages where the rule has some, one cycle after ``address``.
+    w_en, w_address, w_data, w_means, saturated : ``Out``
+        To the memories, and whether a weight of the word was clipped.
     sums : ``Out``
         Of ``gather``.
     busy : ``Out(1)``
@@ -211,6 +211,7 @@ class UpdateLanes(wiring.Component):
             "valid": In(1), "gather": In(1), "address": In(address), "factor": In(signed(9)),
             "rate": In(RATE_BITS), "clear": In(1),
             "lanes": In(data.ArrayLayout(signed(MODULATION_BITS), spec.lanes)), "word": In(self._weights),
+            "means": In(self._weights), "w_means": Out(self._weights),
             "w_en": Out(1), "w_address": Out(address), "w_data": Out(self._weights), "saturated": Out(1),
             "sums": Out(self._sums), "busy": Out(1),
             "random": Out(32, init=1), "seed_en": In(1), "seed": In(32),
@@ -235,7 +236,7 @@ class UpdateLanes(wiring.Component):
         mask = Signal(16)
         m.d.comb += mask.eq((1 << second["rate"]) - 1)
         clipped = Signal(spec.lanes)
-        twice = Cat(self.random, self.random)
+        thrice = Cat(self.random, self.random, self.random)
         for lane in range(spec.lanes):
             operand = Signal(signed(MODULATION_BITS), name=f"operand_{lane}")
             product = Signal(signed(9 + MODULATION_BITS), name=f"product_{lane}")
@@ -244,13 +245,17 @@ class UpdateLanes(wiring.Component):
             wanted = Signal(signed(11 + MODULATION_BITS), name=f"wanted_{lane}")
             m.d.comb += operand.eq(Mux(first["gather"], self.word[lane], self.lanes[lane]))
             m.d.sync += [product.eq(operand * first["factor"]), weight.eq(self.word[lane])]
-            noise = twice[2 * lane:2 * lane + 16] & mask
+            noise = thrice[2 * lane:2 * lane + 16] & mask
+            pull, mean = self._pull(m, lane, weight, thrice)
             m.d.comb += [
                 change.eq((product + noise) >> second["rate"]),
-                wanted.eq(weight + change),
+                wanted.eq(weight + change - pull),
                 clipped[lane].eq((wanted > spec.weight_max) | (wanted < -spec.weight_max)),
             ]
-            m.d.sync += self.w_data[lane].eq(_clip(wanted, spec.weight_max))
+            kept = Signal(signed(spec.weight_bits), name=f"kept_{lane}")
+            m.d.comb += kept.eq(_clip(wanted, spec.weight_max))
+            m.d.sync += self.w_data[lane].eq(kept)
+            self._follow(m, lane, kept, mean, thrice)
             with m.If(self.clear):
                 m.d.sync += self.sums[lane].eq(0)
             with m.Elif(second["gather"]):
@@ -261,6 +266,23 @@ class UpdateLanes(wiring.Component):
         with m.Elif(second["valid"]):
             m.d.sync += self.random.eq(next_random(self.random))
         return m
+
+
+    def _pull(self, m, lane, weight, noise):
+        """Return what the rule takes off a weight besides its change, and the average of the weight."""
+        if self._spec.rule is not Rule.FPTT:
+            return 0, None
+        shift, first = self._spec.anchor_shift, 2 * lane + 16
+        mean = Signal(signed(self._spec.weight_bits), name=f"mean_{lane}")
+        m.d.sync += mean.eq(self.means[lane])
+        return (weight - mean + noise[first:first + shift]) >> shift, mean
+
+    def _follow(self, m, lane, kept, mean, noise):
+        """Let the average follow its weight."""
+        if self._spec.rule is not Rule.FPTT:
+            return
+        shift, first = self._spec.average_shift, 2 * lane + 8
+        m.d.sync += self.w_means[lane].eq(mean + ((kept - mean + noise[first:first + shift]) >> shift))
 
 
 def next_random(state: Value) -> Value:

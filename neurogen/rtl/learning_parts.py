@@ -45,7 +45,7 @@ class Parts:
         self.word = Signal(range(max(2, *(spec.words(layer.neurons) for layer in spec.layers))))
         self.column = Signal(range(spec.weight_words + 1))  # first address of the word's weights
         limit = max(rows, 2 * spec.classes, *(memory.depth for region, memory in self.memory.items()
-                                              if region is not Region.WEIGHTS))
+                                              if region not in (Region.WEIGHTS, Region.MEANS)))
         self.n, self.issue = Signal(range(limit + 1)), Signal()
         self.valid = [Signal(name=f"valid_{k}") for k in (1, 2, 3)]
         self.index = [Signal.like(self.n, name=f"n_{k}") for k in (1, 2, 3)]
@@ -99,6 +99,11 @@ class Parts:
             memory[Region.WEIGHTS].w_port.data.eq(self.update.w_data),
             memory[Region.WEIGHTS].w_port.en.eq(self.update.w_en),
         ]
+        if Region.MEANS in memory:
+            means = memory[Region.MEANS]
+            m.d.comb += [means.r_port.addr.eq(memory[Region.WEIGHTS].r_port.addr),
+                         self.update.means.eq(means.r_port.data), means.w_port.addr.eq(self.update.w_address),
+                         means.w_port.data.eq(self.update.w_means), means.w_port.en.eq(self.update.w_en)]
         for region, ram in memory.items():
             m.d.comb += control.read[region].eq(Value.cast(ram.r_port.data))
         self.count(m, "cycles", ~self.idle)

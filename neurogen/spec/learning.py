@@ -55,13 +55,28 @@ about the winner, ``+1`` where the class with the largest ``z`` (the first of eq
 and ``b_j = reward * (e_j if s_j else -(e_j >> 2))``, with ``psi_j`` taken as 2 for all neurons. The rest is
 the same.
 
+Rule ``fptt`` (forward propagation through time) keeps a running average ``A`` of every weight ``w`` in a
+memory beside it, and pulls the weight towards it. Where ``tp`` adds a change to a weight of any row,
+``fptt`` does
+
+==============  ========================================================================================
+weight          ``w' = clip(w + change - ((w - A + r1) >> anchor_shift))``
+average         ``A' = A + ((w' - A + r2) >> average_shift)``
+==============  ========================================================================================
+
+(``r1`` and ``r2``: below.) The losses are those of ``tp``, instantaneous and local to each layer; ``x_i``
+is the derivative of the potential by the weight, but for resets. The exact rule has a memory for the last
+gradient as well, which the integer rule leaves out. Averages start equal to the weights.
+
 Order of updates, and random bits
 ---------------------------------
 Layers in order; in a layer, words ``w`` ascending; in a word first the rows ``i`` of ``W`` and ``R`` with
 ``x_i != 0``, ascending, if any ``m_j`` of the word is not 0; then, if any ``e_j`` of the word is not 0, the
 ``P[c]`` with ``d_c != 0`` and the ``Q[c]`` with ``g_c != 0``, ascending. Each word that is updated takes
 the register's state ``q`` and then steps it once (`lfsr_next`); lane ``l`` has the random number ``r =
-rotate_right(q, 2 l) mod 2^rate``. Words that are left out do not step it.
+rotate_right(q, 2 l) mod 2^rate``. ``r1`` and ``r2`` of ``fptt`` are ``rotate_right(q, 2 l + 16) mod
+2^anchor_shift`` and ``rotate_right(q, 2 l + 8) mod 2^average_shift``. Words that are left out do not step
+it.
 
 softmax255
 ----------
@@ -69,9 +84,9 @@ softmax255
 ``n_c = max(v) - v_c``: ``p_c = EXP2[n_c & 7] >> (n_c >> 3)``, ``S = sum p_c``, ``k = bit_length(S)``,
 and ``result_c = min(255, (p_c RECIPROCAL[(S >> (k - 5)) & 15]) >> (k - 1))``.
 
-Sources: trace propagation, Pes, Yin, Stuijk and Corradi, arXiv 2509.13053 (the float rule in batch form
-stands in `neurogen.golden.learning_float`); contrast against class prototypes instead of a batch, and all
-integers, are this project's.
+Sources: FPTT, Yin, Corradi and Bohte, Nature Machine Intelligence 2023; trace propagation, Pes, Yin, Stuijk
+and Corradi, arXiv 2509.13053 (the float rule in batch form stands in `neurogen.golden.learning_float`);
+contrast against class prototypes instead of a batch, and all integers, are this project's.
 """
 
 from collections.abc import Sequence
@@ -149,6 +164,7 @@ class Region(IntEnum):
     PRE_TRACES = 3  # 8 bits a lane; word of rows, layers one after the other
     SIMILARITY = 4  # z of each layer; o after the last
     SCORES = 5      # Z, then O
+    MEANS = 6       # averages of the weights, at the same places; only with the rule `fptt`
 
 
 # Counters of 32 bits, in this order; what they count is in `neurogen.golden.learning.Counters`.
@@ -161,6 +177,7 @@ class Rule(StrEnum):
 
     TP = "tp"
     RSTDP = "rstdp"
+    FPTT = "fptt"
 
 
 class Prototypes(StrEnum):
@@ -203,6 +220,7 @@ _SHIFTS = {  # field -> (name in errors, minimum, maximum)
     "pre_shift": ("Shift of the pre-traces", 1, 6), "trace_shift": ("Shift of the traces", 1, 6),
     "similarity_shift": ("Shift of the similarity", 0, 15), "readout_shift": ("Shift of the read-out", 0, 15),
     "modulation_shift": ("Shift of the modulation", 0, 15),
+    "anchor_shift": ("Anchor shift", 1, 8), "average_shift": ("Average shift", 1, 8),
     "rate_w": ("Learning rate of W", 1, 16), "rate_r": ("Learning rate of R", 1, 16),
     "rate_p": ("Learning rate of P", 1, 16), "rate_q": ("Learning rate of Q", 1, 16),
 }
@@ -239,6 +257,8 @@ class Learner:
         ``None`` switches it off.
     rate_w, rate_r, rate_p, rate_q
         Learning rates, 1 to 16: a change is ``2**-rate`` of the product.
+    anchor_shift, average_shift
+        Of ``fptt``: how strongly averages pull, and how fast they follow, as shifts, 1 to 8.
     rule
         A `Rule`.
     prototypes
@@ -265,6 +285,8 @@ class Learner:
     rate_r: int = 10
     rate_p: int = 12
     rate_q: int = 12
+    anchor_shift: int = 4
+    average_shift: int = 3
     rule: Rule = Rule.TP
     prototypes: Prototypes = Prototypes.CODE
 
@@ -352,6 +374,8 @@ class Learner:
         prototypes = sum(self.classes * n for n in words) * self.weight_bits // 8
         similarities = -(-self.similarity_bits * self.classes * len(self.layers) // 8)
         return {"weights": sum(self.rows(i) * n for i, n in enumerate(words)) * self.weight_bits // 8,
+                "averages": self.weight_words * self.lanes * self.weight_bits // 8
+                if self.rule is Rule.FPTT else 0,
                 "potentials": -(-neurons * self.state_bits // 8), "read-out": self.classes * words[-1],
                 "traces": neurons, "pre-traces": rows, "windows": -(-2 * neurons // 8),
                 "prototypes": prototypes, "similarities": similarities}

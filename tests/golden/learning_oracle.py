@@ -28,6 +28,7 @@ class Oracle:
     def __init__(self, spec, weights, seed=1):
         self.spec, self.q, self.updates, self.skipped = spec, seed, 0, 0
         self.weights = [[[int(n) for n in row] for row in layer] for layer in weights]
+        self.means = [[list(row) for row in layer] for layer in self.weights]
         self.frozen = [False] * len(spec.layers)
         self.begin()
 
@@ -86,6 +87,7 @@ class Oracle:
 
     def learn(self, k, psi, last):
         spec, w, rows = self.spec, self.weights[k], self.spec.rows(k)
+        self.now = k
         classes, lanes = spec.classes, spec.lanes
         d = [255 * (c == self.label) - p for c, p in enumerate(softmax255(self.z[k], spec.similarity_shift))]
         g = [255 * (c == self.label) - p for c, p in enumerate(softmax255(self.o, spec.readout_shift))]
@@ -121,5 +123,16 @@ class Oracle:
         self.updates += 1
         q, top = self.random(), 2**(self.spec.weight_bits - 1) - 1
         for lane, (j, product) in enumerate(zip(here, products, strict=True)):
-            r = ((q >> 2 * lane) | (q << (32 - 2 * lane))) % 2**32 % 2**rate
-            row[j] = clip(row[j] + (product + r) // 2**rate, -top, top)
+            def r(turn, bits, lane=lane):
+                turn = (2 * lane + turn) % 32
+                return ((q >> turn) | (q << (32 - turn))) % 2**32 % 2**bits
+            change = (product + r(0, rate)) // 2**rate
+            if self.spec.rule == "fptt":
+                rows = zip(self.means[self.now], self.weights[self.now], strict=True)
+                (mean,) = (m for m, w in rows if w is row)
+                a, b = self.spec.anchor_shift, self.spec.average_shift
+                change -= (row[j] - mean[j] + r(16, a)) // 2**a
+                row[j] = clip(row[j] + change, -top, top)
+                mean[j] += (row[j] - mean[j] + r(8, b)) // 2**b
+            else:
+                row[j] = clip(row[j] + change, -top, top)

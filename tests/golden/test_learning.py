@@ -34,6 +34,8 @@ def test_equals_the_naive_oracle_in_weights_traces_potentials_and_spikes(name):
             oracle.step(np.flatnonzero(row).tolist())
             for index, state in enumerate(golden.layers):
                 assert state.weights.tolist() == oracle.weights[index]
+                if spec.rule == "fptt":
+                    assert state.means.tolist() == oracle.means[index]
                 for field in ("v", "e", "x", "z"):
                     assert getattr(state, field).tolist() == getattr(oracle, field)[index], field
                 assert state.spikes.tolist() == oracle.s[index]

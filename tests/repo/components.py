@@ -5,6 +5,7 @@ As a program: prints the SHA-256 of the RTLIL of each.
 
 import hashlib
 import sys
+from dataclasses import replace
 from importlib import import_module
 
 from amaranth.back import rtlil
@@ -35,7 +36,8 @@ _WORD = data.StructLayout({"value": signed(5), "last": 1})
 
 # Module and class -> arguments for each variant. A test fails where a component is not in the table.
 _MEGA = {"small": ((_SMALL,), {}), "full": ((_FULL,), {})}
-_LEARN = {"recurrent": ((_LEARNER,), {}), "deep": ((_DEEP,), {})}
+_LEARN = {"recurrent": ((_LEARNER,), {}), "deep": ((_DEEP,), {}),
+          "fptt": ((replace(_LEARNER, rule="fptt"),), {})}
 COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "address.AddressGenerator": _MEGA,
     "bus.AxiLiteToWishbone": {"8": ((8,), {})},
