@@ -13,7 +13,7 @@ from neurogen.flow.tools import ToolError
 from neurogen.spec.checks import check_choice
 
 
-__all__ = ["FLOP_LIMIT", "SCRIPTS", "plain_verilog", "synthesise"]
+__all__ = ["FLOP_LIMIT", "SCRIPTS", "map_memories", "plain_verilog", "synthesise"]
 
 
 # Memories of more bits must become macros: 8 Kibit are 0.7 mm² of flip-flops at 130 nm.
@@ -118,32 +118,9 @@ def synthesise(
         If Yosys fails or is not there.
     """
     check_choice("Script", script, tuple(SCRIPTS))
-    library = pdk.library
-    (folder / "source.v").write_text(plain_verilog(verilog), encoding="utf-8")
-    (folder / "enables.v").write_text(_ENABLES, encoding="utf-8")
-    libs = pdk.liberty_files()
-    read = [
-        "read_verilog source.v",
-        f"hierarchy -check -top {top}",
-        "setattr -unset init w:*",
-        f"synth -noabc {'-flatten ' if flat else ''}-top {top} -run begin:fine",
-        "setattr -unset init w:*",
-        "setattr -unset ram_style t:$mem_v2",
-        "select t:$mem_v2",
-        "write_json -selected memories.json",
-        "select -clear",
-        "write_rtlil coarse.il",
-    ]
-    run_yosys(folder, "coarse", read)
-    memories = read_memories(folder / "memories.json")
+    memories, found = map_memories(verilog, top, pdk, folder, flat=flat, macros=macros)
+    library, libs = pdk.library, pdk.liberty_files()
     flop = _flop_area(pdk, library) * _SELECTION
-    found = [macro_data(pdk, macro) for macro in pdk.macros] if macros else []
-    left = memories
-    if found and memories:
-        write_mapping(folder, pdk, found, _nand_area(library))
-        run_yosys(folder, "memories", _memory_mapping(memories, flop / _nand_area(library)))
-        left = read_memories(folder / "left.json")
-    _check_memories(left, pdk)
     run_yosys(folder, "map", _mapping(pdk, library, libs, top, script, gate_clocks, period))
     (folder / "coarse.il").unlink()
     report = _report(folder, top, library, pdk, found)
@@ -159,6 +136,36 @@ def synthesise(
     }
     (folder / "area.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
+
+
+def map_memories(verilog: str, top: str, pdk: Pdk, folder: Path, *, flat: bool = True,
+                 macros: bool = True) -> tuple[list[Memory], list[MacroData]]:
+    """Write ``coarse.il``: the design in words, with SRAM macros in the place of memories.
+
+    See `synthesise` for parameters and errors.
+
+    Returns
+    -------
+    The memories as they were, and the macros that could have been chosen.
+    """
+    (folder / "source.v").write_text(plain_verilog(verilog), encoding="utf-8")
+    (folder / "enables.v").write_text(_ENABLES, encoding="utf-8")
+    run_yosys(folder, "coarse", [
+        "read_verilog source.v", f"hierarchy -check -top {top}", "setattr -unset init w:*",
+        f"synth -noabc {'-flatten ' if flat else ''}-top {top} -run begin:fine", "setattr -unset init w:*",
+        "setattr -unset ram_style t:$mem_v2", "select t:$mem_v2", "write_json -selected memories.json",
+        "select -clear", "write_rtlil coarse.il"])
+    memories = read_memories(folder / "memories.json")
+    found = [macro_data(pdk, macro) for macro in pdk.macros] if macros else []
+    left = memories
+    if found and memories:
+        unit = _nand_area(pdk.library)
+        write_mapping(folder, pdk, found, unit)
+        flop = _flop_area(pdk, pdk.library) * _SELECTION
+        run_yosys(folder, "memories", _memory_mapping(memories, flop / unit))
+        left = read_memories(folder / "left.json")
+    _check_memories(left, pdk)
+    return memories, found
 
 
 def _flop_area(pdk: Pdk, library: Library) -> float:
