@@ -179,7 +179,7 @@ def load_layers(config: Config, example_path: Path) -> Layers:
     if path is None:
         example(config, example_path)
         path = example_path
-    exact = discretise(read_nir(path), config.rule, reset=None if config.network else "zero")
+    exact = discretise(read_nir(path), config.rule, "infer", None if config.network else "zero")
     network, _ = quantise(exact, weight_bits=config.weight_bits, state_bits=config.state_bits)
     layers = Layers(_split(network, path), network, path.name)
     sizes = (layers.inputs, *(layer.lif.neurons for layer in layers.layers))

@@ -89,7 +89,8 @@ def make_layer(layer: Layer) -> Process:
 
 def make_graph(layers: Layers, name: str = "ubrain") -> Graph:
     """Return the network as one graph: stream ``events`` in, stream ``o`` out."""
-    parts = {layer.name: compile(make_layer(layer)) for layer in layers.layers}
+    # Memories are beyond what the rules of placement know: a buffer at every output of a fork.
+    parts = {layer.name: compile(make_layer(layer), buffers="safe") for layer in layers.layers}
     links = []
     for layer, after in zip(layers.layers, (*layers.layers[1:], None), strict=True):
         targets = [] if after is None else [(after.name, "events", _QUEUE)]

@@ -61,6 +61,8 @@ def compose(name: str, parts: Mapping[str, Graph], links: Iterable[Link]) -> Gra
                               (_name(part, edge.dst[0]), edge.dst[1]))
             elif edge.src[0] in borders and edge.dst[0] in borders:
                 raise ValueError(f"Part {part} must do something with its parameters, not pass them on")
+    placements = {str(graph.notes.get("buffers")) for graph in parts.values()}
+    whole.notes["buffers"] = placements.pop() if len(placements) == 1 else "mixed"
     for link in links:
         _link(whole, parts, link, ends)
     for (direction, part, port), (_, edge) in ends.items():

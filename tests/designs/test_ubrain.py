@@ -1,12 +1,21 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from designs.ubrain.cli import app
 from designs.ubrain.network import find_config, load_layers
 from designs.ubrain.process import make_graph, run_python
+from designs.ubrain.top import Chip
+from designs.ubrain.verify import compare_golden, make_subject, random_steps
 from neurogen.flow.errors import UserError
+from neurogen.flow.tools import SimulationError
 from neurogen.golden.network import run
 from neurogen.qdi import simulate
 from neurogen.spec.events import Events
+from neurogen.testing.streams import simulate as simulate_clocked
 
 
 STEPS = 40
@@ -27,22 +36,10 @@ def stimulus(layers, steps=STEPS, seed=0):
 @pytest.mark.parametrize("name", ["tiny", "small"])
 def test_python_is_the_golden_network_in_spikes_and_potentials(layers, name):
     chosen = layers[name]
-    events, tokens = stimulus(chosen)
+    events, _ = stimulus(chosen)
     golden = run(chosen.network, {chosen.network.inputs[0]: events})
-    potentials = {layer.name: [0] * (layer.lif.neurons + 1) for layer in chosen.layers}
-    flat = iter([event for step in tokens for event in step])
-    stream = run_python(chosen, flat, potentials)
-    third = chosen.layers[2]
-    spikes = golden.spikes[third.name]
-    assert len(spikes) > 5
-    for t in range(STEPS):
-        found = []
-        while (event := next(stream)) != third.lif.neurons:
-            found.append(event)
-        assert found == sorted(int(n) for n in spikes.index[spikes.t == t]), f"step {t}"
-        # No layer has begun with what counts in the next step: each waits where it said the step's end.
-        for layer in chosen.layers:
-            assert potentials[layer.name][:-1] == golden.potentials[layer.name][t].tolist(), f"step {t}"
+    assert len(golden.spikes["layer3"]) > 5
+    compare_golden(chosen, random_steps(chosen, STEPS))
 
 
 def test_recurrent_connections_matter(layers):
@@ -84,3 +81,55 @@ def test_network_must_have_the_sizes_of_the_configuration(layers, tmp_path):
     with pytest.raises(UserError, match=r"sizes must be those of the configuration, \(6, 4, 5, 3\), "
                                         r"not \(6, 4, 4, 3\)"):
         load_layers(find_config(str(tmp_path / "c.yaml")), tmp_path / "unused.nir")
+
+
+def test_golden_is_compared_in_full(layers):
+    chosen = layers["tiny"]
+    level = compare_golden(chosen, random_steps(chosen, 10))
+    assert level.tokens == 10 * (4 + 4 + 3 + 3)
+    wrong = replace(chosen.layers[1], recurrent=chosen.layers[1].recurrent + 1)
+    with pytest.raises(SimulationError, match=r"Step \d+: "):
+        compare_golden(replace(chosen, layers=(chosen.layers[0], wrong, chosen.layers[2])),
+                       random_steps(chosen, 40))
+
+
+def test_chip_speaks_aer_on_both_sides(layers):
+    chosen = layers["tiny"]
+    subject = make_subject(chosen, random_steps(chosen, 3, seed=5))
+    dut, received = Chip(subject.stimulus.graph), []
+    expected = subject.stimulus.expected["o"]
+
+    async def sender(ctx):
+        for event in subject.stimulus.inputs["events"]:
+            ctx.set(dut.i.data, event)
+            for level in (1, 0):
+                ctx.set(dut.i.req, level)
+                while ctx.get(dut.i.ack) != level:
+                    await ctx.tick()
+
+    async def receiver(ctx):
+        while len(received) < len(expected):
+            for level in (1, 0):
+                while ctx.get(dut.o.req) != level:
+                    await ctx.tick()
+                if level:
+                    received.append(ctx.get(dut.o.data))
+                ctx.set(dut.o.ack, level)
+
+    simulate_clocked(dut, receiver, background=[sender], cycles=3000)
+    assert received == expected
+
+
+@pytest.mark.slow
+def test_command_line_builds_a_chip(tmp_path):
+    result = CliRunner().invoke(app, ["build", "--steps", "3", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [level["name"] for level in data["levels"]] == ["golden", "tokens", "verilog"]
+    assert "i__req" in (tmp_path / "out" / "ubrain_aer.v").read_text()
+    assert data["figures"]["synapses"] == "68"
+
+
+def test_network_must_be_a_file_that_fits():
+    result = CliRunner().invoke(app, ["verify", "--network", "designs/networks/digits.nir"])
+    assert result.exit_code == 1 and "error: " in result.output and "network must be" in result.output

@@ -10,11 +10,12 @@ from typing import Any
 
 import neurogen
 from neurogen.flow.files import staged
-from neurogen.flow.synth.clocked import emit_verilog, run_amaranth
+from neurogen.flow.synth.clocked import emit_verilog, run_amaranth, run_verilator
 from neurogen.flow.synth.drawing import stand_alone
 from neurogen.flow.synth.levels import Level, Stimulus, agree, prepare
 from neurogen.flow.synth.load import random_stimuli, source_lines
 from neurogen.flow.synth.page import Facts, Table, render
+from neurogen.flow.tools import SimulationError
 from neurogen.qdi import Graph, Process
 from neurogen.qdi.clocked import all_slots
 from neurogen.qdi.compile import compile
@@ -25,6 +26,7 @@ from neurogen.spec.qdi import BLOCKS
 __all__ = ["BACKENDS", "Result", "Settings", "Subject", "subject_of", "synthesise", "verify"]
 
 BACKENDS = ("clocked", "qdi")
+_TRIAL = 4  # calls that show whether half buffers are missing
 _SHOWN = 6  # calls whose tokens the page plays
 Progress = Callable[[str, int, int], None]
 
@@ -44,14 +46,18 @@ class Settings:
     passes
         Switches of `neurogen.qdi.compile.PASSES`.
     buffers
-        Placement of half buffers, see `neurogen.qdi.compile.compile`.
+        Placement of half buffers, see `neurogen.qdi.compile.compile`; ``auto``: the rules, or a buffer at
+        every output of a fork where a short simulation of the gates stands still with them.
+    levels
+        Runs by level, instead of the backend's own (`neurogen.flow.synth.levels.LEVELS`).
     """
 
     backend: str = "clocked"
     calls: int = 20
     seed: int = 0
     passes: dict[str, bool] = field(default_factory=dict)
-    buffers: str = "rules"
+    buffers: str = "auto"
+    levels: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,8 +150,15 @@ def subject_of(function: Process, settings: Settings, stimuli: Any = None,
     """
     say = progress or (lambda *_: None)
     say("Compiling", 0, 0)
-    graph = compile(function, passes=settings.passes, buffers=settings.buffers)
+    automatic = settings.buffers == "auto"
+    graph = compile(function, passes=settings.passes, buffers="rules" if automatic else settings.buffers)
     say("Running Python", 0, 0)
+    if automatic and settings.backend == "qdi":
+        trial = prepare(function, random_stimuli(function, _TRIAL, settings.seed), graph=graph)
+        try:
+            agree(trial, {"gates": 1}, seed=settings.seed)
+        except SimulationError:
+            graph = compile(function, passes=settings.passes, buffers="safe")
     if stimuli is None:
         stimuli = random_stimuli(function, settings.calls, settings.seed)
     return Subject(function.__name__, function.mode, prepare(function, stimuli, graph=graph),
@@ -204,16 +217,20 @@ def synthesise(subject: Subject, out: Path, settings: Settings, *, command: str 
 
 
 def _levels(settings: Settings) -> dict[str, int]:
+    if settings.levels is not None:
+        return settings.levels
     return {"tokens": 4, "clocked": 3} | ({"gates": 4} if settings.backend == "qdi" else {})
 
 
 def _certificate(graph: Graph) -> str:
-    return str(graph.notes.get("deadlock", "fuzz-only"))
+    default = "safe default" if graph.notes.get("buffers") == "safe" else "fuzz-only"
+    return str(graph.notes.get("deadlock", default))
 
 
 def _measure_clocked(result: Result) -> None:
     graph, stimulus = result.graph, result.subject.stimulus
-    run = run_amaranth(graph, stimulus.inputs, stimulus.wanted)
+    compiled = any(level.name == "verilog" for level in result.levels)
+    run = (run_verilator if compiled else run_amaranth)(graph, stimulus.inputs, stimulus.wanted)
     period = run.period()
     if period is not None:
         result.figures["cycles per result"] = f"{period:.2f}"
