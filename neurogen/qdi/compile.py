@@ -2,9 +2,11 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from neurogen.qdi.captures import carry_captures, localize_constants, prune
+from neurogen.qdi.certificate import certify
 from neurogen.qdi.finish import add_forks
 from neurogen.qdi.graph import Graph
 from neurogen.qdi.ir import Program
@@ -15,7 +17,7 @@ from neurogen.qdi.passes.rewrite import rewrite
 from neurogen.qdi.passes.widths import infer_widths
 from neurogen.qdi.python.errors import QdiWarning
 from neurogen.qdi.python.process import Process
-from neurogen.qdi.tokens import simulate
+from neurogen.qdi.tokens import Deadlock, simulate
 
 
 __all__ = ["PASSES", "Mismatch", "check", "compare", "compile", "optimise", "stimuli_of"]
@@ -39,15 +41,19 @@ class Mismatch(ValueError):
     """The first token of a graph that differs from the Python function, with the source line."""
 
 
-def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buffers: str = "rules") -> Graph:
-    """Return the dataflow graph of a process.
+def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buffers: str = "rules",
+            budget: int = 20_000) -> Graph:
+    """Return the dataflow graph of a process; ``notes["deadlock"]`` says what is known about dead ends.
 
     Parameters
     ----------
     passes
         Switches by name (`PASSES`); what is not named keeps its default.
     buffers
-        ``rules``, ``safe`` or ``none`` (`neurogen.qdi.passes.buffers`).
+        ``rules``, ``safe`` or ``none`` (`neurogen.qdi.passes.buffers`). If the rules cannot be proved for the
+        graph, it is built again with the safe choice.
+    budget
+        States to explore for the certificate (`neurogen.qdi.certificate`); 0 for none.
 
     Raises
     ------
@@ -64,6 +70,20 @@ def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buff
     if unknown:
         raise ValueError(f"Passes must be of {', '.join(PASSES)}, not {', '.join(sorted(unknown))}")
     on = {name: default for name, (_, default) in PASSES.items()} | dict(passes or {})
+    graph = _build(function, on, buffers)
+    if not budget:
+        return graph
+    certificate = certify(graph, budget=budget)
+    if certificate.status != "proved" and buffers == "rules":
+        graph = _build(function, on, "safe")
+        certificate = certify(graph, budget=budget)
+    if certificate.status == "deadlock" and buffers != "none":
+        raise Deadlock(graph.name, list(certificate.waiting), certificate.reason)
+    graph.notes["deadlock"] = asdict(certificate)
+    return graph
+
+
+def _build(function: Process, on: Mapping[str, bool], buffers: str) -> Graph:
     _, program = function.program(on)
     optimise(program, on)
     localize_constants(program.top)
@@ -78,7 +98,7 @@ def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buff
     place_buffers(graph, buffers)
     if on["P11"]:
         slack(graph)
-    graph.notes |= {"passes": on, "buffers": buffers, "mode": function.mode}
+    graph.notes |= {"passes": dict(on), "buffers": buffers, "mode": function.mode}
     graph.verify(buffers=buffers != "none")
     return graph
 
@@ -104,11 +124,14 @@ def optimise(program: Program, on: Mapping[str, bool]) -> None:
 
 def stimuli_of(function: Process, stimuli: Sequence[Any] | Mapping[str, Iterable[int]]) -> dict[str,
                                                                                                 list[int]]:
-    """Return the tokens of each input for stimuli as `check` takes them."""
+    """Return the tokens of each input for stimuli as `check` takes them, modulo 2 to their width."""
     if isinstance(stimuli, Mapping):
-        return {name: list(tokens) for name, tokens in stimuli.items()}
-    rows = [s if isinstance(s, tuple) else (s,) for s in stimuli]
-    return {name: [int(row[k]) for row in rows] for k, name in enumerate(function.inputs)}
+        tokens = {name: list(stream) for name, stream in stimuli.items()}
+    else:
+        rows = [s if isinstance(s, tuple) else (s,) for s in stimuli]
+        tokens = {name: [row[k] for row in rows] for k, name in enumerate(function.inputs)}
+    return {name: [int(x) & ((1 << function.type_of(name).width) - 1) for x in stream]
+            for name, stream in tokens.items()}
 
 
 def check(function: Process, stimuli: Sequence[Any] | Mapping[str, Iterable[int]], *,

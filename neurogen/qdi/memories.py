@@ -41,8 +41,13 @@ class Memories(Wiring):
             self._shared(memory, values, bits)
         request = self.block("pack", {"widths": (type.width, bits, 1)}, {"i0": data, "i1": address,
                                                                          "i2": write})
+        if memory["seen"]:
+            # what earlier accesses share with this one must return to zero before its phase comes
+            request = self.block("buffer", {"width": request.width}, {"i": request})
         self.graph.connect(request.src, (memory["select"], f"i{memory['seen']}"))
         answer = self.port(memory["answer"], f"o{memory['seen']}", type.signed)
+        if memory["seen"] < memory["count"] - 1:
+            answer = self.block("fifo", {"width": type.width, "depth": 1}, {"i": answer}, signed=type.signed)
         memory["seen"] += 1
         return answer
 
@@ -69,9 +74,8 @@ class Memories(Wiring):
         data = self.block("unpack", {"widths": (width, bits, 1)}, {"i": request}, out="o0")
         old = self.block("ram", {"width": width, "values": values},
                          {"write": self.port(data, "o2"), "a": self.port(data, "o1"), "d": data})
-        held = self.block("fifo", {"width": width, "depth": 1}, {"i": old})
         memory["answer"] = self.block("branch_n" if many else "branch", {"width": width} | parameters,
-                                      {"s": phase, "i": held}, out="o0")
+                                      {"s": phase, "i": old}, out="o0")
 
     def finish_memories(self) -> None:
         """Check that each access found its place."""

@@ -20,7 +20,7 @@ __all__ = ["Channel", "Deadlock", "TokenResult", "Waiting", "simulate"]
 class Deadlock(RuntimeError):
     """Results are missing and no block can fire; ``waiting`` names the blocks and what they wait for."""
 
-    def __init__(self, name: str, waiting: list["Waiting"], missing: str):
+    def __init__(self, name: str, waiting: "list[Waiting] | list[str]", missing: str):
         self.waiting = waiting
         lines = "\n".join(f"  {w}" for w in waiting[:12])
         super().__init__(f"{name} is deadlocked: {missing}; waiting:\n{lines}")

@@ -14,7 +14,7 @@ from neurogen.qdi.invariants import half_buffers
 __all__ = ["BUFFERINGS", "place_buffers", "slack"]
 
 BUFFERINGS = ("rules", "safe", "none")
-_FORKS = ("fork", "unpack", "loop")
+_FORKS = ("fork", "unpack")
 
 
 def place_buffers(graph: Graph, how: str = "rules") -> None:
@@ -80,49 +80,47 @@ def _put(graph: Graph, edge: Edge) -> None:
 
 
 def _bypasses(graph, entries):
+    """R2. A way to a loop counts through buffers, too: a half buffer is only neutral once its input is."""
     rank = {id: k for k, id in enumerate(entries)}
-    order = _topological(graph)
-    ends: dict[Edge, frozenset] = {}  # of an edge: entries it reaches unlatched, and None for any other end
+    ends: dict[tuple[str, str],
+               frozenset] = {}  # of a port: entries that it reaches, and None for any other end
     by_src, _ = graph.links()
-    edge_at = dict(by_src)
+    order = _topological(graph, rank)
     for id in reversed(order):
-        node = graph.nodes[id]
-        outs = [edge_at[id, p.name] for p in node.ports[1]]
-        for edge in outs:
+        for port in graph.nodes[id].ports[1]:
+            edge = by_src[id, port.name]
             target = graph.nodes[edge.dst[0]]
             if edge.dst[0] in rank and edge.dst[1] == "i0":
-                ends[edge] = frozenset({edge.dst[0]})
-            elif not target.ports[1] or (_latched(graph, target.id)
-                                         and target.kind != "loop") or target.id in rank:
-                ends[edge] = frozenset({None})
+                ends[edge.src] = frozenset({edge.dst[0]})
+            elif not target.ports[1] or target.kind == "init" or target.id in rank:
+                ends[edge.src] = frozenset({None})
             elif target.kind == "loop":
-                ends[edge] = ends.get(edge_at[target.id, "branch"], frozenset({None}))
+                ends[edge.src] = ends.get((target.id, "branch"), frozenset({None}))
             else:
-                reached = [ends.get(edge_at[target.id, p.name], frozenset({None})) for p in target.ports[1]]
-                ends[edge] = frozenset().union(*reached)
-        if node.kind not in _FORKS or len(outs) < 2:
+                ends[edge.src] = frozenset().union(
+                    *(ends.get((target.id, p.name), frozenset({None})) for p in target.ports[1]))
+    for id in order:
+        node = graph.nodes[id]
+        if node.kind not in ("fork", "unpack"):
             continue
-        loops = set().union(*(ends[e] for e in outs)) - {None}
+        outs = [by_src[id, p.name] for p in node.ports[1]]
+        loops = set().union(*(ends[e.src] for e in outs)) - {None}
         if not loops:
             continue
         first = min(loops, key=rank.__getitem__)
         same = {other for other in loops if graph.nodes[other].region == graph.nodes[first].region}
         for edge in outs:
-            if (ends[edge] <= same and ends[edge]) or _latched(graph, edge.dst[0]) or _guarded(graph, edge):
-                continue
-            _put(graph, edge)
-            new = next(e for e in graph.edges if e.src == edge.src)
-            edge_at[edge.src] = new
-            ends[new] = frozenset({None})
+            if not (ends[edge.src] <= same or _latched(graph, edge.dst[0]) or _guarded(graph, edge)):
+                _put(graph, edge)
 
 
-def _topological(graph):
-    """Return all nodes so that unlatched ways go forward (cycles are cut at their latches)."""
-    cut = {id for id in graph.nodes if _latched(graph, id) and graph.nodes[id].kind != "loop"}
+def _topological(graph, rank):
+    """Return all nodes in the order of the data of one round: cycles are cut at loops' entries and inits."""
     count = dict.fromkeys(graph.nodes, 0)
     after = {id: [] for id in graph.nodes}
     for edge in graph.edges:
-        if edge.dst[0] in cut or (edge.src[1] == "select" and graph.nodes[edge.src[0]].kind == "loop"):
+        if graph.nodes[edge.dst[0]].kind == "init" or (edge.dst[0] in rank and edge.dst[1] != "i0") \
+                or (graph.nodes[edge.src[0]].kind == "loop" and edge.src[1] == "select"):
             continue
         count[edge.dst[0]] += 1
         after[edge.src[0]].append(edge.dst[0])
@@ -132,7 +130,7 @@ def _topological(graph):
             count[other] -= 1
             if count[other] == 0:
                 ready.append(other)
-    return ready
+    return ready + [id for id in graph.nodes if id not in set(ready)]  # rings of memory accesses
 
 
 def slack(graph: Graph) -> None:

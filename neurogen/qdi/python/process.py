@@ -75,6 +75,12 @@ class Process:
         return tuple(n for n, kind in self.kinds.items() if isinstance(kind, Num | StreamType)
                      or kind in (int, bool))
 
+    def type_of(self, name: str) -> Num:
+        """Return the type of the tokens of an input."""
+        kind = self.kinds[name]
+        return kind.type if isinstance(kind, StreamType) else Num(1) if kind is bool else \
+            self.default if kind is int else kind
+
     @property
     def persistent(self) -> bool:
         """Whether the function yields its results."""
