@@ -16,9 +16,12 @@ from neurogen.flow.errors import UserError, user_errors
 from neurogen.flow.files import staged
 from neurogen.flow.learning import compare, simulate
 from neurogen.flow.verilator import to_verilog
+from neurogen.frontend.export import export_nir
+from neurogen.frontend.learnt import learnt_network
 from neurogen.golden.learning import Simulator
 from neurogen.rtl.learning import LearnEngine
-from neurogen.spec.learning import Csr, Learner
+from neurogen.spec.learning import Learner
+from neurogen.spec.learning_bus import Csr
 
 
 __all__ = ["app", "main"]
@@ -124,6 +127,8 @@ def adapt_command(
         samples: Annotated[int, typer.Option(min=1, help="Labelled samples to learn from.")] = 1437,
         engine: Annotated[Engine, typer.Option(help="Compiled gateware, or golden model.")] = Engine.GOLDEN,
         weights: Weights = None,
+        nir: Annotated[Path | None, typer.Option(help="Write the network as it has learnt to this .nir file.",
+                                                 show_default="none")] = None,
         undo: Annotated[bool, typer.Option(help="Start from the weights before it learnt.")] = False,
         seed: Annotated[int, typer.Option(min=1, help="Of order, weights and random register.")] = 1) -> None:
     """Stream labelled digits to the learner, watch the accuracy rise, and read the weights back."""
@@ -133,6 +138,8 @@ def adapt_command(
             raise UserError(f"Configuration must take digits, such as 'digits', not {config!r}")
         if out.suffix != ".npz":
             raise UserError(f"Weights must go to a .npz file, not {out.name}")
+        if nir is not None and nir.suffix != ".nir":
+            raise UserError(f"Network must go to a .nir file, not {nir.name}")
         if undo and weights is None:
             raise UserError("Undo needs --weights: a file that `adapt` wrote")
         before = starting_weights(spec, seed) if weights is None else load_weights(weights, spec, undo=undo)
@@ -143,6 +150,8 @@ def adapt_command(
                 progress.update(task, completed=done, description=f"Learning, {accuracy:.1f} % correct")
                 typer.echo(f"{done:6,} samples: {accuracy:.1f} % of the test digits")
             after = adapt(spec, before, samples, seed, show, rtl=engine is Engine.RTL)
+        if nir is not None:
+            export_nir(learnt_network(spec, after), nir)
         arrays = {f"before_{k}": array for k, array in enumerate(before)}
         arrays |= {f"after_{k}": array for k, array in enumerate(after)}
         part = out.with_name(f".{out.name}.part.npz")
@@ -153,6 +162,8 @@ def adapt_command(
         except OSError as error:
             raise UserError(f"Cannot write to {out}: {error.strerror}") from None
         typer.echo(f"weights: {out}")
+        if nir is not None:
+            typer.echo(f"network: {nir}")
 
 
 def main() -> None:

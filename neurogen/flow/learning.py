@@ -9,7 +9,8 @@ import numpy as np
 from neurogen.flow.verilator import Model, compile_model
 from neurogen.golden.learning import LayerState, Simulator
 from neurogen.rtl.learning import LearnEngine
-from neurogen.spec.learning import COUNTERS, LABELLED, SCORE_BITS, Csr, Kind, Learner, Region, Rule
+from neurogen.spec.learning import SCORE_BITS, Learner, Rule
+from neurogen.spec.learning_bus import COUNTERS, LABELLED, Csr, Kind, Region
 
 
 __all__ = ["Comparison", "LearnPort", "compare", "simulate"]

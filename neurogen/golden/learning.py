@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
+from neurogen.golden.lfsr import random_numbers
 from neurogen.spec.checks import check_array, check_int
 from neurogen.spec.learning import (
     EXP2,
@@ -16,44 +16,16 @@ from neurogen.spec.learning import (
     Learner,
     Prototypes,
     Rule,
-    lfsr_next,
 )
 
 
-__all__ = ["Counters", "LayerState", "Simulator", "infer", "random_numbers", "random_weights",
+__all__ = ["Counters", "LayerState", "Simulator", "infer", "random_weights",
            "softmax255"]
 
 
 _SCORE_MAX = (1 << (SCORE_BITS - 1)) - 1
 _EXP2 = np.array(EXP2)
 _RECIPROCAL = np.array(RECIPROCAL)
-
-
-# -- Random numbers --------------------------------------------------------------------------------------
-
-@cache
-def _jump(log2: int) -> np.ndarray:
-    """Return ``uint32[4, 256]``: what each byte of a state becomes after ``2**log2`` words."""
-    if log2 == 0:
-        return np.array([[lfsr_next(value << 8 * byte) for value in range(256)] for byte in range(4)],
-                        np.uint32)
-    half = _jump(log2 - 1)
-    return np.stack([_advance(half, row) for row in half])
-
-
-def _advance(table: np.ndarray, states: np.ndarray) -> np.ndarray:
-    # The register is linear over GF(2): a state's future is that of its bytes, added without carries.
-    return (table[0][states & 255] ^ table[1][states >> 8 & 255] ^ table[2][states >> 16 & 255]
-            ^ table[3][states >> 24])
-
-
-def random_numbers(state: int, count: int) -> tuple[np.ndarray, int]:
-    """Return the register's states for the next ``count`` words, ``uint32[count]``, and the one after."""
-    states, log2 = np.array([state], np.uint32), 0
-    while len(states) <= count:
-        states = np.concatenate((states, _advance(_jump(log2), states)))
-        log2 += 1
-    return states[:count], int(states[count])
 
 
 # -- State -----------------------------------------------------------------------------------------------

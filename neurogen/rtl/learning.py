@@ -13,7 +13,8 @@ from neurogen.rtl.learning_states import (
     similar_states,
     update_states,
 )
-from neurogen.spec.learning import LABELLED, Kind, Learner, Region
+from neurogen.spec.learning import Learner
+from neurogen.spec.learning_bus import LABELLED, Kind, Region
 
 
 __all__ = ["EVENT", "LearnEngine"]
@@ -45,9 +46,9 @@ class LearnEngine(wiring.Component):
     Members
     -------
     bus : ``In(WishboneSignature(5))``
-        Registers: `neurogen.spec.learning.Csr`.
+        Registers: `neurogen.spec.learning_bus.Csr`.
     i_events : ``In(stream.Signature(EVENT))``
-        `neurogen.spec.learning.Kind` and value. Not ready while a step is computed.
+        `neurogen.spec.learning_bus.Kind` and value. Not ready while a step is computed.
     idle : ``Out(1)``
         Nothing is computed, and no event waits.
     """

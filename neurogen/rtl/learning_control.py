@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.bus import WishboneSignature
-from neurogen.spec.learning import COUNTERS, SCORE_BITS, Csr, Learner, Region, Rule, Status
+from neurogen.spec.learning import SCORE_BITS, Learner, Rule
+from neurogen.spec.learning_bus import COUNTERS, Csr, Region, Status
 
 
 __all__ = ["LearnControl", "region_layouts"]
@@ -31,7 +32,7 @@ def region_layouts(spec: Learner) -> dict[Region, tuple[object, int]]:
 
 
 class LearnControl(wiring.Component):
-    """Control bus of the learning engine: `neurogen.spec.learning.Csr`.
+    """Control bus of the learning engine: `neurogen.spec.learning_bus.Csr`.
 
     An access takes two cycles. ``Csr.DATA`` moves words of memories in parts of 32 bits: a word is written
     with its last part. While the engine is busy it does nothing but set ``Status.LOADING``.

@@ -7,7 +7,8 @@ from neurogen.rtl.learning_control import LearnControl, region_layouts
 from neurogen.rtl.learning_error import ErrorUnit
 from neurogen.rtl.learning_lanes import Modulator, NeuronLanes, UpdateLanes, per_layer
 from neurogen.rtl.memory import Ram
-from neurogen.spec.learning import COUNTERS, Learner, Region
+from neurogen.spec.learning import Learner
+from neurogen.spec.learning_bus import COUNTERS, Region
 
 
 __all__ = ["Parts"]

@@ -5,7 +5,8 @@ from amaranth.lib import data
 
 from neurogen.rtl.learning_lanes import trace
 from neurogen.rtl.learning_parts import Parts
-from neurogen.spec.learning import SCORE_BITS, Learner, Prototypes, Region, Rule
+from neurogen.spec.learning import SCORE_BITS, Learner, Prototypes, Rule
+from neurogen.spec.learning_bus import Region
 
 
 __all__ = ["integrate_states", "judge_states", "scan_states", "similar_states", "update_states"]

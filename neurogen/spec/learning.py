@@ -91,14 +91,13 @@ contrast against class prototypes instead of a batch, and all integers, are this
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
 from neurogen.spec.checks import check_int
 
 
-__all__ = ["COUNTERS", "EXP2", "LABELLED", "LFSR_MASK", "RECIPROCAL", "SCORE_BITS", "TRACE_MAX",
-           "TRACE_STEP", "Csr", "Kind", "LearnLayer", "Learner", "Prototypes",
-           "Region", "Rule", "Status", "lfsr_next"]
+__all__ = ["EXP2", "LFSR_MASK", "RECIPROCAL", "SCORE_BITS", "TRACE_MAX", "TRACE_STEP", "LearnLayer",
+           "Learner", "Prototypes", "Rule", "lfsr_next"]
 
 
 TRACE_STEP, TRACE_MAX = 16, 255
@@ -116,60 +115,6 @@ def lfsr_next(state: int) -> int:
     """
     low = state & 0xFFFF
     return (state >> 16) ^ (low << 16) ^ (low << 14) ^ (low << 10) ^ (low << 9)
-
-
-class Kind(IntEnum):
-    """What a word of the engine's input means: bits 16 and 17; bits 0 to 15 are its value."""
-
-    SPIKE = 0  # of the input whose number is the value
-    STEP = 1   # the spikes of a step are complete
-    BEGIN = 2  # a sample starts; value: its label, and LABELLED if it has one
-
-
-LABELLED = 1 << 15
-
-
-class Csr(IntEnum):
-    """Registers of the engine, by word address. `COUNTERS` follow, from ``COUNTER`` on."""
-
-    STATUS = 0    # `Status`; writing a 1 clears a sticky bit
-    SEED = 1      # state of the random register
-    PERIOD = 2    # steps; taken at the next BEGIN
-    FREEZE = 3    # a bit a layer: its weights stay
-    RATE_W = 4
-    RATE_R = 5
-    RATE_P = 6
-    RATE_Q = 7
-    SELECT = 8    # `Region` << 24 | word: what DATA reads and writes
-    DATA = 9      # 32 bits of the word, lowest first, then the next word
-    COUNTER = 16  # counters; writing any of them clears all
-
-
-class Status(IntEnum):
-    """Bits of ``Csr.STATUS``. All but ``BUSY`` are sticky."""
-
-    BUSY = 0
-    LABEL = 1      # a label was out of range: its sample did not learn
-    SATURATED = 2  # a weight was clipped
-    LOADING = 3    # DATA was used while the engine was busy: nothing was read or written
-    ADDRESS = 4    # a spike of an input that does not exist: left out
-
-
-class Region(IntEnum):
-    """Memories behind ``Csr.DATA``; a word is that of all lanes, lane 0 in the lowest bits."""
-
-    WEIGHTS = 0     # columns: see `Learner.column`; layers one after the other
-    POTENTIALS = 1  # word of neurons; layers one after the other
-    NEURONS = 2     # trace (8 bits a lane), psi (2 bits a lane), spikes (1 bit a lane); likewise
-    PRE_TRACES = 3  # 8 bits a lane; word of rows, layers one after the other
-    SIMILARITY = 4  # z of each layer; o after the last
-    SCORES = 5      # Z, then O
-    MEANS = 6       # averages of the weights, at the same places; only with the rule `fptt`
-
-
-# Counters of 32 bits, in this order; what they count is in `neurogen.golden.learning.Counters`.
-COUNTERS = ("steps", "learning_steps", "events", "spikes", "reads", "updates", "skipped", "saturated",
-            "cycles")
 
 
 class Rule(StrEnum):

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from designs.learner.cli import app
 from designs.learner.configs import CONFIGS
 from designs.learner.work import Work, cells
+from neurogen.frontend.export import read_exported
 from neurogen.golden.learning import infer
 
 
@@ -24,8 +25,10 @@ def test_build_writes_verilog_and_its_memories(tmp_path):
 
 def test_adapt_raises_the_accuracy_and_can_be_undone(tmp_path):
     path, again = tmp_path / "weights.npz", tmp_path / "again.npz"
-    result = call("adapt", "--samples", "300", "--out", str(path))
+    nir = tmp_path / "learnt.nir"
+    result = call("adapt", "--samples", "300", "--out", str(path), "--nir", str(nir))
     assert result.exit_code == 0, result.output
+    assert read_exported(nir).nodes["lif0"].neurons == 128
     tests = Work.digits("test")
     with np.load(path) as archive:
         before, after = archive["before_0"], archive["after_0"]
@@ -44,6 +47,7 @@ def test_adapt_raises_the_accuracy_and_can_be_undone(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (("build", "--config", "huge"), "Configuration must be one of tiny, digits, speech, large, not 'huge'"),
     (("adapt", "--out", "w.txt"), "Weights must go to a .npz file, not w.txt"),
+    (("adapt", "--out", "w.npz", "--nir", "w.txt"), "Network must go to a .nir file, not w.txt"),
     (("adapt", "--out", "w.npz", "--undo"), "Undo needs --weights: a file that `adapt` wrote"),
     (("adapt", "--out", "w.npz", "--config", "tiny"),
      "Configuration must take digits, such as 'digits', not 'tiny'"),

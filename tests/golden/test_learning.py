@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from neurogen.golden import lif
-from neurogen.golden.learning import Simulator, infer, random_numbers, softmax255
+from neurogen.golden.learning import Simulator, infer, softmax255
+from neurogen.golden.lfsr import advance, random_numbers
 from neurogen.spec.learning import Learner, LearnLayer, lfsr_next
 from neurogen.spec.lif import Lif
 from tests.golden.learning_oracle import Oracle
@@ -64,11 +65,10 @@ def test_random_register_has_the_full_period():
     # x -> lfsr_next(x) is 16 steps; the order of a step divides 2**32 - 1, and so it is coprime to 16.
     # The step's order is 2**32 - 1 if no power (2**32 - 1) / p is the identity.
     def power(state, steps):
-        from neurogen.golden.learning import _advance, _jump
         vector = np.array([state], np.uint32)
         for bit in range(steps.bit_length()):
             if steps >> bit & 1:
-                vector = _advance(_jump(bit), vector)
+                vector = advance(vector, bit)
         return int(vector[0])
     assert power(1, 2**32 - 1) == 1
     assert all(power(1, (2**32 - 1) // p) != 1 for p in (3, 5, 17, 257, 65537))

@@ -7,7 +7,7 @@ import pytest
 
 from neurogen.flow.learning import compare
 from neurogen.golden.learning import Simulator
-from neurogen.spec.learning import LABELLED, Csr, Kind, Region, Status
+from neurogen.spec.learning_bus import LABELLED, Csr, Kind, Region, Status
 from tests.learning import SPECS, samples, start
 from tests.rtl.learning_bench import slow_port
 
