@@ -5,7 +5,7 @@ import numpy as np
 from fpga.driver import Host
 from neurogen.flow.accelerator import AcceleratorError
 from neurogen.spec.events import CONTROL, END_OF_STEP
-from neurogen.spec.mega import Csr
+from neurogen.spec.mega import ControlBit, Csr
 
 
 __all__ = ["BoardPort"]
@@ -33,6 +33,8 @@ class BoardPort:
         low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
         size = next(size for size in (1, 2, 4) if -(1 << 8 * size - 1) <= low and high < 1 << 8 * size - 1)
         self.host.write(int(address), values, size=size, increment=False)
+        if address == Csr.CONTROL and any(value & ControlBit.ABORT for value in values.tolist()):
+            self.host.forget_events()  # as the device does
 
     def read(self, address: int, count: int) -> np.ndarray:
         """Read one register ``count`` times; ``uint32[count]``."""

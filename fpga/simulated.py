@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from fpga.board_port import BoardPort
-from fpga.driver import Host, Transport
+from fpga.driver import Host
 from fpga.top import PinBench
+from fpga.transports import Transport
 from neurogen.flow.accelerator import Accelerator
 from neurogen.flow.verilator import Model, compile_model
 from neurogen.spec.mega import MegaSpec

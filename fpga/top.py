@@ -10,9 +10,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from fpga.boards import Board
 from fpga.pll import ecp5_pll, ice40_pll
-from neurogen.rtl.hostlink import HostLink, UartRx, UartTx
+from neurogen.rtl.hostlink import HostLink
 from neurogen.rtl.mega import Mega
 from neurogen.rtl.streams import Queue, pipe
+from neurogen.rtl.uart import UartRx, UartTx
 from neurogen.spec.hostlink import HostLinkSpec
 from neurogen.spec.mega import MegaSpec
 
@@ -70,7 +71,8 @@ class BoardTop(wiring.Component):
         connect(m, link.bus, mega.bus)
         pipe(m, link.o_events, mega.i_events)
         pipe(m, mega.o_events, link.i_events)
-        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx), self.idle.eq(mega.idle)]
+        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx), self.idle.eq(mega.idle),
+                     link.flush.eq(mega.flush)]
         return m
 
 

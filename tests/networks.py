@@ -12,7 +12,7 @@ from neurogen.spec.network import Edge, Input, Network
 from neurogen.spec.pool import Concat, Flatten, MaxPool, SumPool
 
 
-__all__ = ["KINDS", "random_events", "random_network"]
+__all__ = ["KINDS", "eager", "random_events", "random_network", "saturating"]
 
 
 # What a random network may hold. "parallel": several synapses into one population; "residual": several
@@ -279,3 +279,41 @@ def _bits(network, name):
     reach = max(proof.positive, -proof.negative, 3)
     node = network.nodes[name]
     return reach.bit_length() + (3 if node.cuba else 1 if node.multi_spike else 2)
+
+
+def saturating(network: Network, state_bits: int) -> Network:
+    """Return a network whose states are so narrow that additions are clipped; parameters are, too."""
+    low, high = -(1 << state_bits - 1), (1 << state_bits - 1) - 1
+
+    def narrow(node):
+        if isinstance(node, Conv | Dense):
+            return replace(node, bias=np.clip(node.bias, low // 8, high // 8))
+        if not isinstance(node, Lif):
+            return node
+        threshold = np.minimum(node.threshold, high // 2)
+        return replace(node, saturate=True, state_bits=state_bits, threshold=threshold,
+                       fraction_bits=min(node.fraction_bits, max(0, state_bits - 6)),
+                       bias=np.clip(node.bias, low // 8, high // 8), initial=np.clip(node.initial, low, high),
+                       reset_value=np.clip(node.reset_value, low, int(threshold.min()) - 1),
+                       v_lo=low, v_hi=high, i_lo=low // 2, i_hi=high // 2)
+
+    return replace(network, nodes={name: narrow(node) for name, node in network.nodes.items()})
+
+
+def eager(network: Network, spikes: int) -> Network:
+    """Return a network whose neurons may fire up to ``spikes`` times in a step, and often do."""
+    for name in network.populations:
+        node = network.nodes[name]
+        if node.reset is Reset.NONE:  # receives more than before
+            network = replace(network, nodes=network.nodes | {name: replace(node, state_bits=24)})
+            continue
+        for bits in range(8, 25):
+            half = 1 << bits - 1
+            trial = replace(node, multi_spike=True, reset="subtract", state_bits=bits, v_lo=-half // 4,
+                            v_hi=half // 4, i_lo=-half // 8, i_hi=half // 8, initial=0, reset_value=0,
+                            bias=np.clip(node.bias, 0, half // 16),
+                            threshold=min(half - 1, -(-half // spikes)))
+            network = replace(network, nodes=network.nodes | {name: trial})
+            if network.proof(name).bits <= bits:
+                break
+    return network

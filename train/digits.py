@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from torch.nn import functional
 
+from neurogen.flow.terminal import quantisation_table
 from neurogen.frontend.digits import CLASSES, SHAPE, load_digits_counts, load_digits_events
 from neurogen.frontend.discretise import discretise
 from neurogen.frontend.nir_file import read_nir
@@ -237,7 +238,7 @@ def main() -> None:
     weights = load_weights(path)
     network, report = quantise_digits(path, samples=20)
     network.save(arguments.out / "digits.npz")
-    console.print(report.table())
+    console.print(quantisation_table(report))
     for split in ("train", "test"):
         console.print(f"{split}: {evaluate(weights, split):.2%} in float, "
                       f"{evaluate_integer(network, split):.2%} in integers")

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from neurogen.flow.errors import UserError, user_errors
 from neurogen.flow.event_files import save_events
+from neurogen.flow.job import Job, prepare
 from neurogen.flow.load import ImportOptions
-from neurogen.flow.pipeline import Job, build, prepare, run_job, verify_job
+from neurogen.flow.pipeline import build, run_job, verify_job
 from neurogen.flow.report import KEYS, write_report
 from neurogen.flow.terminal import print_report, show_progress
 from neurogen.frontend.rules import RULES

@@ -12,6 +12,7 @@ from neurogen.spec.mega import (
     COUNTER_WORDS,
     COUNTERS,
     DEVICE_ID,
+    ControlBit,
     Csr,
     MegaSpec,
     MemorySelect,
@@ -75,7 +76,7 @@ class Accelerator:
 
     def load(self, part: Pass) -> None:
         """Write the program and the weights of a pass, and the external memory."""
-        self._set(Csr.CONTROL, 0b1100)  # abort what runs, forget errors
+        self._set(Csr.CONTROL, ControlBit.ABORT | ControlBit.CLEAR)
         self._window(MemorySelect.PROGRAM)
         self.port.write(Csr.MEM_DATA, part.program)
         lanes = self.spec.lanes
@@ -106,7 +107,7 @@ class Accelerator:
         words = stream_for(part, events)
         if each_step is None:
             self._set(Csr.STEPS, steps)
-            self._set(Csr.CONTROL, 0b1001)  # and forget the error of a run before
+            self._set(Csr.CONTROL, ControlBit.START | ControlBit.CLEAR)
             received = self.port.exchange(words, steps)
         else:
             received = self._stepwise(part, words, steps, each_step)
@@ -121,7 +122,7 @@ class Accelerator:
         first = 0
         for t in range(steps):
             last = int(ends[(t + 1) * per_step - 1]) + 1 if per_step else 0
-            self._set(Csr.CONTROL, 0b1001 if t == 0 else 0b10)
+            self._set(Csr.CONTROL, ControlBit.PROCEED if t else ControlBit.START | ControlBit.CLEAR)
             received.append(self.port.exchange(words[first:last], 1))
             first = last
             self._check()

@@ -1,7 +1,7 @@
 """What a command starts from: a network, imported if need be, and recordings to run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -113,15 +113,25 @@ def load_network(path: str | Path, options: ImportOptions, spec: MegaSpec) -> Lo
         return _import(path, options, spec)
     if path.suffix != ".npz":
         raise UserError(f"Network must be a .nir or .npz file, not {path}")
+    _refuse(options, path)
     network = Network.load(path)
     network.check_widths()
     return LoadedNetwork(network, path, _kept(network))
 
 
+def _refuse(options, path):
+    """Raise where there is an option for an import and nothing to import."""
+    given = [f.name for f in fields(options) if getattr(options, f.name) != f.default]
+    if given:
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise UserError(f"{path} is an integer network: nothing is left to decide for {names}; give the .nir "
+                        f"file that it came from, or leave that out")
+
+
 def _import(path, options, spec):
     exact = discretise(read_nir(path), options.rule, options.dt, options.reset, options.multiplicity)
     chosen = {"weight_bits": options.weight_bits or spec.weight_bits, "scale": options.scale,
-              "state_bits": options.state_bits or spec.state_bits}
+              "state_bits": options.state_bits or spec.state_bits, "saturate": spec.saturate}
     if _is_digits(exact):
         chosen["calibration"] = load_digits_events("train", _CALIBRATION)[0]
     widths = [options.fraction_bits] if options.fraction_bits is not None else \
@@ -148,7 +158,7 @@ def _kept(network):
         if name in network.populations:
             node, proof = network.nodes[name], network.proof(name)
             threshold = [int(node.threshold.min()), int(node.threshold.max())]
-            layers.append({"name": name, **facts, "state_bits": node.state_bits,
+            layers.append({"name": name, **facts, "state_bits": node.state_bits, "saturate": node.saturate,
                            "fraction_bits": node.fraction_bits, "threshold": threshold,
                            "positive": proof.positive, "negative": proof.negative,
                            "v_lo": node.v_lo, "v_hi": node.v_hi})

@@ -1,22 +1,20 @@
 """From a network and a configuration to results: what the commands of a design do.
 
-A `Job` is one command: its inputs are read and checked before anything slow starts. `build` and
-`verify_job` write a folder of results each and return the data of its report.
+`build` and `verify_job` write a folder of results each and return the data of its report; `neurogen.flow.job`
+has their inputs.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from neurogen.flow.accelerator import Accelerator
 from neurogen.flow.errors import UserError
-from neurogen.flow.load import ImportOptions, LoadedNetwork, Samples, load_network, load_samples
+from neurogen.flow.job import Job
 from neurogen.flow.measure import (
     MeasuringRunner,
     classify,
@@ -26,115 +24,21 @@ from neurogen.flow.measure import (
     raster,
 )
 from neurogen.flow.report import describe_network, write_report
-from neurogen.flow.results import file_hash, peak_memory, result_folder, versions, write_plan
+from neurogen.flow.results import peak_memory, result_folder, versions, write_plan
 from neurogen.flow.simulated import SimulatedPort
 from neurogen.flow.verify import Runner, Verification, verify
 from neurogen.flow.verilator import compile_model, to_verilog
 from neurogen.golden.network import run
-from neurogen.mapping.compile import compile_network
-from neurogen.mapping.config import CONFIGS, load_config
-from neurogen.mapping.plan import Plan
 from neurogen.rtl.mega import Mega
 from neurogen.spec.events import Events
 from neurogen.spec.mega import MegaSpec
+from neurogen.spec.network import Network
 
 
-__all__ = ["TARGETS", "Job", "Progress", "build", "prepare", "run_job", "verify_job"]
+__all__ = ["TARGETS", "build", "run_job", "verify_job"]
 
 
 TARGETS = ("verilog", "sim", "fpga")
-
-
-class Progress(Protocol):
-    """Told what is going on, how much of it is done, and how much there is (0: unknown)."""
-
-    def __call__(self, what: str, done: int, total: int) -> None: ...
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """The inputs of a command, read and checked.
-
-    Parameters
-    ----------
-    loaded
-        The network.
-    spec, config
-        The configuration, and what messages call it.
-    board
-        Name of the board, or an empty string.
-    plan
-        The network's program.
-    samples
-        Recordings.
-    hashes
-        SHA-256 by input file.
-    command
-        The command line, for the report.
-    progress
-        Told what is going on.
-    started
-        `time.monotonic` at the start.
-    """
-
-    loaded: LoadedNetwork
-    spec: MegaSpec
-    config: str
-    board: str
-    plan: Plan
-    samples: Samples
-    hashes: dict[str, str]
-    command: str = ""
-    progress: Progress = _silent
-    started: float = field(default_factory=time.monotonic)
-
-
-def prepare(*, network: str | Path, config: str | Path, board: str = "", events: str | Path | None = None,
-            samples: int = 10, options: ImportOptions | None = None, observe: str = "outputs",
-            command: str = "", progress: Progress = _silent) -> Job:
-    """Read the inputs of a command, and compile the network.
-
-    Parameters
-    ----------
-    network
-        ``.nir`` or ``.npz`` file.
-    config
-        Name of a configuration that ships, or a YAML file.
-    board
-        Name of a board; only reported.
-    events
-        File of events; without, see `load_samples`.
-    samples
-        Number of recordings without ``events``.
-    options
-        How a ``.nir`` file is imported.
-    observe
-        See `compile_network`.
-    command, progress
-        See `Job`.
-    """
-    started = time.monotonic()
-    spec = load_config(config)
-    name = str(config) if str(config) in CONFIGS else Path(config).stem
-    progress("Reading the network", 0, 0)
-    loaded = load_network(network, options or ImportOptions(), spec)
-    recordings = load_samples(loaded, events, samples)
-    progress("Compiling the network", 0, 0)
-    plan = compile_network(loaded.network, spec, observe=observe, name_of_config=name)
-    inputs = [loaded.path, _config_file(config), *([recordings.path] if recordings.path else [])]
-    return Job(loaded=loaded, spec=spec, config=name, board=board, plan=plan, samples=recordings,
-               hashes={path.name: file_hash(path) for path in inputs}, command=command, progress=progress,
-               started=started)
-
-
-def _config_file(config):
-    if str(config) in CONFIGS:
-        return Path(str(files("neurogen.mapping").joinpath("configs", f"{config}.yaml")))
-    return Path(config)
 
 
 @lru_cache(maxsize=4)
@@ -245,6 +149,9 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) ->
     """
     if target not in TARGETS:
         raise UserError(f"Target must be one of {', '.join(TARGETS)}, not {target!r}")
+    if target == "fpga":
+        from fpga.build import check_buildable  # the tools of the extra `fpga` are needed from here on only
+        check_buildable(job.spec, job.board)
     with result_folder(out, _about(job, target)) as folder:
         write_plan(folder, job.plan)
         found, resources = None, None
@@ -262,7 +169,7 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) ->
 
 def _bitstream(job: Job, folder: Path) -> dict:
     """Build the bitstream into ``folder/fpga``; return what the report says about it."""
-    from fpga.build import build_fpga  # the tools of the extra `fpga` are needed from here on only
+    from fpga.build import build_fpga
     from fpga.timing import TimingError
 
     def step(name: str) -> None:
@@ -347,12 +254,25 @@ def _empty_layers(job: Job) -> list[dict]:
             for row in layer_table(job.loaded.network, job.plan, zeros)]
 
 
+def _arithmetic(network: Network) -> list[str]:
+    """Return which populations clip their additions, and why; the others need not."""
+    clipping = [name for name in network.populations if network.nodes[name].saturate]
+    if not clipping:
+        return ["Sums are exact: none can leave the width of the states, whatever the input."]
+    proofs = {name: network.proof(name) for name in clipping}
+    why = "; ".join(f"{name} has states of {network.nodes[name].state_bits} bits, and sums from "
+                    f"{proof.low:,} to {proof.high:,} need {proof.bits}" for name, proof in proofs.items())
+    all_of_them = len(clipping) == len(network.populations)
+    others = "" if all_of_them else " The sums of the other populations are exact."
+    return [f"Additions are clipped, in the raster order of the events: {why}.{others}"]
+
+
 def _notes(job: Job) -> Sequence[str]:
     """Return what a reader should know: how the work was split, which recordings, how it was imported."""
     how = {"resident": "The whole network stays on the accelerator."}.get(
         job.plan.strategy, f"The work is split ({job.plan.strategy}) into {len(job.plan.passes)} passes.")
     metadata = job.loaded.network.metadata
-    notes = [how, job.samples.source]
+    notes = [how, *_arithmetic(job.loaded.network), job.samples.source]
     if "rule" in metadata:
         dt = metadata.get("dt")
         notes.append(f"Discretised as {metadata['rule']} does, reset {metadata.get('reset')}"

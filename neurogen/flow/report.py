@@ -22,7 +22,7 @@ from neurogen.spec.network import Network
 from neurogen.spec.pool import SumPool
 
 
-__all__ = ["KEYS", "REQUIRED", "describe_network", "write_report"]
+__all__ = ["KEYS", "REQUIRED", "accuracies", "describe_network", "write_report"]
 
 
 REQUIRED = ("network", "config", "versions")
@@ -138,7 +138,7 @@ def _page(data):
         graph=Markup(draw_graph(network["nodes"], network["edges"], network.get("outputs", ()))),
         pictures=_pictures(data.get("raster")), chips=_chips(data), totals=_totals(data.get("layers")),
         layer_rows=_layer_rows(data), quantisation_tables=_tables(data.get("quantisation")),
-        accuracies=_accuracies(data.get("accuracy")))
+        accuracies=accuracies(data.get("accuracy")))
 
 
 def _pictures(raster):
@@ -157,17 +157,21 @@ def _chips(data):
         fmax, target = resources.get("fmax"), resources.get("target")
         if fmax is not None and target is not None:
             chips.append((f"{fmax:.1f} MHz, target {target:.1f} MHz", "good" if fmax >= target else "bad"))
-    for name, value in _accuracies(data.get("accuracy")):
-        chips.append((f"{value['fraction']:.1%} {name}", "plain"))
+    for name, value in accuracies(data.get("accuracy")):
+        if value["fraction"] is not None:
+            chips.append((f"{value['fraction']:.1%} {name}", "plain"))
     return chips
 
 
-def _accuracies(accuracy):
-    """Return (name, {fraction, text}) of each accuracy: a fraction, or ``{correct, total}``."""
+def accuracies(accuracy: Mapping[str, Any] | None) -> list[tuple[str, dict[str, Any]]]:
+    """Return (name, {fraction, text}) of each accuracy: a fraction, or ``{correct, total}``.
+
+    The fraction of nothing is None; the text of a fraction is empty.
+    """
     result = []
     for name, value in (accuracy or {}).items():
-        if isinstance(value, dict):
-            fraction = value["correct"] / value["total"] if value["total"] else 0.0
+        if isinstance(value, Mapping):
+            fraction = value["correct"] / value["total"] if value["total"] else None
             text = f"{value['correct']:,} of {value['total']:,}"
         else:
             fraction, text = float(value), ""

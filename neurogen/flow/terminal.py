@@ -15,10 +15,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from neurogen.flow.pipeline import Progress as ProgressCall
+from neurogen.flow.job import Progress as ProgressCall
+from neurogen.flow.report import accuracies
+from neurogen.frontend.quantise_report import QuantisationReport
 
 
-__all__ = ["print_report", "show_progress"]
+__all__ = ["print_report", "quantisation_table", "show_progress"]
 
 
 @contextmanager
@@ -61,9 +63,10 @@ def print_report(data: Mapping, console: Console) -> None:
         _say(console, f"memory: {', '.join(parts)}")
     if data.get("resources"):
         _print_resources(data["resources"], console)
-    for name, value in (data.get("accuracy") or {}).items():
-        share = value["correct"] / value["total"]
-        _say(console, f"accuracy, {name}: {value['correct']} of {value['total']} ({share:.1%})")
+    for name, value in accuracies(data.get("accuracy")):
+        share = "–" if value["fraction"] is None else f"{value['fraction']:.1%}"
+        _say(console, f"accuracy, {name}: {value['text']} ({share})" if value["text"] else
+             f"accuracy, {name}: {share}")
     for note in data.get("notes") or ():
         _say(console, note, "dim")
     if data.get("verify"):
@@ -119,3 +122,25 @@ def _print_verdict(verify, console):
          "bold green" if good else "bold red")
     if verify.get("first_difference"):
         _say(console, f"first difference: {verify['first_difference']}")
+
+
+def quantisation_table(report: QuantisationReport) -> Table:
+    """Return what quantisation did, a row for each layer."""
+    table = Table(title="Quantisation")
+    for title in ("layer", "weights", "scale", "SQNR dB", "clipped", "threshold", "input of a step",
+                  "state bits", "spikes float", "integer", "differing", "guard hits"):
+        table.add_column(title, justify="left" if title == "layer" else "right")
+    for layer in report.layers:
+        table.add_row(
+            layer.name, f"{layer.weights} x {layer.weight_bits} b", _span(layer.scale, ".3g"),
+            "exact" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}", str(layer.clipped),
+            _span(layer.threshold, "d"), f"{layer.negative} … {layer.positive}",
+            f"{layer.state_bits} ({layer.comfortable_bits})",
+            *("-" if value is None else str(value) for value in (
+                layer.spikes_float, layer.spikes_integer, layer.spikes_differing, layer.guard_hits)))
+    return table
+
+
+def _span(values, form):
+    low, high = min(values), max(values)
+    return f"{low:{form}}" if low == high else f"{low:{form}} … {high:{form}}"

@@ -8,7 +8,7 @@ import numpy as np
 from neurogen.flow.accelerator import Accelerator
 from neurogen.golden.network import run
 from neurogen.mapping.plan import Plan, merge_events
-from neurogen.spec.events import Events
+from neurogen.spec.events import EventError, Events
 from neurogen.spec.network import Network
 
 
@@ -24,7 +24,7 @@ class Difference:
     sample, layer, step
         Recording, population (or synapse, for counters) and time step (-1: the whole run).
     quantity
-        What differs: ``spikes``, ``potential``, ``current``, ``events`` or ``sops``.
+        What differs: ``spikes``, ``potential``, ``current``, or a counter: ``events``, ``sops``, ``spikes``.
     neuron
         Address of the neuron, or None.
     expected, found
@@ -127,8 +127,15 @@ class Runner:
             Events of each input, all over the same number of steps.
         every_step
             Read all potentials after every step (slow), not only after the last.
+
+        Raises
+        ------
+        EventError
+            If the recording has no step.
         """
         steps = next(iter(events.values())).steps
+        if steps == 0:
+            raise EventError("Recording must have at least 1 step, not 0")
         streams = dict(events)
         parts: dict[str, list[Events]] = {}
         potentials: dict[str, np.ndarray] = {}
@@ -142,16 +149,16 @@ class Runner:
                         whole = store.setdefault(name, np.zeros((steps, *array.shape), np.int64))
                         whole[t] += array  # windows do not overlap, and are 0 elsewhere
 
-            if self._loaded is not part:
-                self._loaded = None  # until it is there
+            loaded, self._loaded = self._loaded, None  # after an error a load ends what still runs
+            if loaded is not part:
                 self.accelerator.load(part)
-                self._loaded = part
             emitted = self.accelerator.run(part, streams, steps,
                                            each_step=read if every_step else None)
-            if not every_step and steps:
+            if not every_step:
                 read(steps - 1, self.accelerator)
             counters.append(self.accelerator.counters(part))
             cycles += self.accelerator.cycles()
+            self._loaded = part
             for name, recording in emitted.items():
                 parts.setdefault(name, []).append(recording)
                 streams[name] = merge_events(parts[name])
@@ -165,7 +172,7 @@ def verify(runner: Runner, network: Network, samples: Iterable[dict[str, Events]
     """Run recordings through the golden model and an accelerator, and compare.
 
     Compared are the spikes of every population that the plan observes, all potentials (and
-    currents), and the events and SOPs that each synapse's populations counted.
+    currents), and the counters of events and SOPs of each synapse and of spikes of each population.
 
     Parameters
     ----------
@@ -209,8 +216,9 @@ def _compare(report, sample, network, plan, events, expected, found, every_step)
             report.potentials += wanted.size
             _first(report, differ, name, quantity, wanted, got, 0 if every_step else steps - 1)
     totals = plan.totals(found.counters)
-    for name in sorted(set(expected.sops) & set(totals)):
-        for quantity, golden in (("events", expected.events_in), ("sops", expected.sops)):
+    for quantity, golden in (("events", expected.events_in), ("sops", expected.sops),
+                             ("spikes", expected.spike_counts)):
+        for name in sorted(set(golden) & set(totals)):
             wanted, got = int(golden[name].sum()), totals[name][quantity]
             report.counters += 1
             if wanted != got:

@@ -23,6 +23,8 @@ from neurogen.frontend.graph import (
 from neurogen.frontend.nir_file import NirGraph
 from neurogen.frontend.rules import Rule, get_rule, infer_dt, neuron_parameters
 from neurogen.frontend.shapes import NEURONS, conv_geometry, infer_shapes, pool_geometry
+from neurogen.spec.checks import check_int
+from neurogen.spec.network import MAX_MULTIPLICITY
 
 
 __all__ = ["discretise"]
@@ -74,7 +76,7 @@ def discretise(graph: NirGraph, rule: str | Rule = "snntorch", dt: float | str |
     reset
         'zero' or 'subtract' instead of the rule's own.
     max_multiplicity
-        Largest number of input events at one address in one step.
+        Largest number of input events at one address in one step, 1 to `MAX_MULTIPLICITY`.
 
     Raises
     ------
@@ -88,6 +90,10 @@ def discretise(graph: NirGraph, rule: str | Rule = "snntorch", dt: float | str |
     if dt is not None and (isinstance(dt, bool) or not isinstance(dt, int | float | np.number)
                            or not 0 < dt < np.inf):
         raise NirError(f"{graph.source}: dt must be a number of seconds above 0, 'infer' or None, not {dt!r}")
+    try:
+        check_int("Input multiplicity", max_multiplicity, minimum=1, maximum=MAX_MULTIPLICITY)
+    except ValueError as error:
+        raise NirError(f"{graph.source}: {error}") from None
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
         return _Lowering(graph, rule, dt, shapes, max_multiplicity).network()
 

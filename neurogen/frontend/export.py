@@ -183,6 +183,8 @@ class _Exporter:
                 if e.delay == 1 and self.recurrent(synapse, e.source)]
 
     def population(self, name, lif):
+        if lif.saturate:
+            raise ExportError(f"Node {name!r}: NIR has no neuron that clips its additions")
         unit = self.scales[name] / 2.0**lif.fraction_bits
         unit = unit.reshape(-1, *[1] * (len(lif.shape) - 1)) if unit.ndim else unit
 

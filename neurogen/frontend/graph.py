@@ -3,13 +3,14 @@
 It says everything that reproduces a simulator; the quantiser maps it node by node to the integer spec.
 """
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
-from neurogen.spec.lif import Reset
-from neurogen.spec.network import Edge, Input
+from neurogen.spec.conv import ConvShape
+from neurogen.spec.dense import DenseShape
+from neurogen.spec.graph import Edge, Graph, Input
+from neurogen.spec.lif import Population, Reset
 from neurogen.spec.pool import Concat, Flatten, MaxPool, SumPool
 
 
@@ -34,7 +35,7 @@ def _float_array(name, value, shapes=None):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FloatConv:
+class FloatConv(ConvShape):
     """A convolution, PyTorch's convention; groups, dilation and oblong kernels already expanded.
 
     Parameters
@@ -62,26 +63,9 @@ class FloatConv:
         object.__setattr__(self, "bias", _float_array(
             "Convolution bias", self.bias, ((), (weight.shape[0],))))
 
-    @property
-    def kernel(self) -> int:
-        """Kernel size ``K``."""
-        return self.weight.shape[2]
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Return ``(Co, Ho, Wo)`` for a map of shape ``(Ci, H, W)``."""
-        if len(shape) != 3 or shape[0] != self.weight.shape[1]:
-            raise ValueError(f"Input of the convolution must have {self.weight.shape[1]} channels, "
-                             f"not shape {shape!r}")
-        size = [(n + 2 * p - self.kernel) // self.stride + 1
-                for n, p in zip(shape[1:], self.padding, strict=True)]
-        if min(size) < 1:
-            raise ValueError(f"Input of a {self.kernel}x{self.kernel} convolution must be at least "
-                             f"as large as its kernel, not {shape!r}")
-        return (self.weight.shape[0], *size)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FloatDense:
+class FloatDense(DenseShape):
     """All-to-all synapses.
 
     Parameters
@@ -102,16 +86,9 @@ class FloatDense:
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "bias", _float_array("Dense bias", self.bias, ((), (weight.shape[0],))))
 
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int]:
-        """Return ``(No,)`` for a vector of shape ``(Ni,)``."""
-        if shape != (self.weight.shape[1],):
-            raise ValueError(f"Input of the dense layer must have shape ({self.weight.shape[1]},), "
-                             f"not {shape!r}")
-        return (self.weight.shape[0],)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FloatLif:
+class FloatLif(Population):
     """A population: LIF, IF, read-out (``Reset.NONE``) or CuBa-LIF (with ``synapse_decay``).
 
     One step, with ``S`` the weighted sum of this step's events and ``b`` all biases (defaults):
@@ -210,25 +187,12 @@ class FloatLif:
             raise ValueError("Population must have at most one of reset_delayed, double_threshold "
                              "and multi_spike")
 
-    @property
-    def cuba(self) -> bool:
-        """Whether the neurons have a synaptic current."""
-        return self.synapse_decay is not None
-
-    def per_neuron(self, name: str) -> np.ndarray:
-        """Return the array parameter ``name`` broadcast to the shape of the population."""
-        value = getattr(self, name)
-        if value.ndim == 1:
-            value = value.reshape(value.shape + (1,) * (len(self.shape) - 1))
-        return np.broadcast_to(value, self.shape)
-
 
 FloatNode = Input | FloatLif | FloatConv | FloatDense | SumPool | MaxPool | Flatten | Concat
-_SYNAPSES = (FloatConv, FloatDense)
 
 
 @dataclass(frozen=True, eq=False)
-class FloatNetwork:
+class FloatNetwork(Graph):
     """A directed graph with the rules of `neurogen.spec.network.Network`, in float64.
 
     Events flow from `Input` and `FloatLif` through pools, `Flatten` and `Concat` into synapses
@@ -248,93 +212,5 @@ class FloatNetwork:
         importer changed or had to decide); JSON values.
     """
 
-    nodes: dict[str, FloatNode]
-    edges: tuple[Edge, ...]
-    outputs: tuple[str, ...]
-    metadata: dict = field(default_factory=dict)
-
-    def __post_init__(self):
-        object.__setattr__(self, "nodes", dict(self.nodes))
-        object.__setattr__(self, "edges", tuple(self.edges))
-        object.__setattr__(self, "outputs", tuple(self.outputs))
-        if not self.inputs:
-            raise ValueError("Network must have at least one input")
-        if not self.outputs:
-            raise ValueError("Network must have at least one output")
-        for name in self.outputs:
-            if not isinstance(self.nodes.get(name), FloatLif):
-                raise ValueError(f"Output {name!r} must be a population of the network")
-        for edge in self.edges:
-            if edge.source not in self.nodes or edge.target not in self.nodes:
-                raise ValueError(f"Edge {edge.source!r} -> {edge.target!r} must connect nodes of the network")
-            current = isinstance(self.nodes[edge.source], _SYNAPSES)
-            if current is not isinstance(self.nodes[edge.target], FloatLif):
-                raise ValueError(f"Node {edge.target!r} must receive "
-                                 f"{'events' if current else 'currents'}, not the output of {edge.source!r}")
-            if current and edge.delay:
-                raise ValueError(f"Edge {edge.source!r} -> {edge.target!r}: only events can be delayed")
-        _ = self.order, self.shapes  # both check
-
-    @cached_property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the input nodes."""
-        return tuple(n for n, node in self.nodes.items() if isinstance(node, Input))
-
-    @cached_property
-    def populations(self) -> tuple[str, ...]:
-        """Names of the populations, in the order of `order`."""
-        return tuple(n for n in self.order if isinstance(self.nodes[n], FloatLif))
-
-    def sources(self, name: str) -> tuple[Edge, ...]:
-        """Return the edges into a node."""
-        return tuple(edge for edge in self.edges if edge.target == name)
-
-    def targets(self, name: str) -> tuple[Edge, ...]:
-        """Return the edges out of a node."""
-        return tuple(edge for edge in self.edges if edge.source == name)
-
-    @cached_property
-    def order(self) -> tuple[str, ...]:
-        """All nodes, every one after the sources of its edges without delay."""
-        waiting = {name: {e.source for e in self.sources(name) if not e.delay} for name in self.nodes}
-        order: dict[str, None] = {}
-        while waiting:
-            ready = next((name for name, sources in waiting.items() if sources <= order.keys()), None)
-            if ready is None:
-                raise ValueError(f"Every cycle must hold an edge with a delay; there is none among "
-                                 f"{', '.join(map(repr, waiting))}")
-            order[ready] = None
-            del waiting[ready]
-        return tuple(order)
-
-    @cached_property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of what leaves each node."""
-        shapes = {n: node.shape for n, node in self.nodes.items() if isinstance(node, Input | FloatLif)}
-        waiting = [name for name in self.nodes if name not in shapes]
-        while waiting:
-            ready = [n for n in waiting if all(e.source in shapes for e in self.sources(n))]
-            if not ready:
-                raise ValueError(f"Every cycle must pass through a population; {waiting[0]!r} is in one "
-                                 f"that does not")
-            for name in ready:
-                shapes[name] = self._output_shape(name, [shapes[e.source] for e in self.sources(name)])
-            waiting = [name for name in waiting if name not in shapes]
-        for name in self.populations:
-            for edge in self.sources(name):
-                if shapes[edge.source] != shapes[name]:
-                    raise ValueError(f"Node {name!r} must receive shape {shapes[name]}, not "
-                                     f"{shapes[edge.source]} of {edge.source!r}")
-        return shapes
-
-    def _output_shape(self, name, arriving):
-        if not arriving:
-            raise ValueError(f"Node {name!r} must have an incoming edge")
-        if isinstance(self.nodes[name], Concat):
-            return (sum(shape[0] for shape in arriving), *arriving[0][1:])
-        if len(set(arriving)) != 1:
-            raise ValueError(f"Node {name!r} must receive streams of one shape, not {arriving}")
-        try:
-            return self.nodes[name].output_shape(arriving[0])
-        except ValueError as error:
-            raise ValueError(f"Node {name!r}: {error}") from None
+    _population = FloatLif
+    _synapses = (FloatConv, FloatDense)

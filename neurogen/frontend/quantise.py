@@ -42,6 +42,7 @@ def quantise(network: FloatNetwork, *, weight_bits: int | Mapping = 8,
              scale: str | float | np.ndarray | Mapping = "layer", clip: str | float = "max",
              state_bits: int | str | Mapping = "auto", fraction_bits: int | Mapping = 0,
              decay_bits: int = 12, guard: float = 4.0, guards: Mapping | None = None,
+             saturate: bool = False,
              calibration: Sequence[Events] | None = None) -> tuple[Network, QuantisationReport]:
     """Return the integer network and what became of each layer.
 
@@ -73,6 +74,9 @@ def quantise(network: FloatNetwork, *, weight_bits: int | Mapping = 8,
     guards
         Guard bands instead of the widest ones: for some populations, a mapping with ``v_lo`` and
         ``v_hi`` (and ``i_lo`` and ``i_hi``), in units of ``V``.
+    saturate
+        Let populations whose sums a given ``state_bits`` may not hold clip their additions (see `Lif`),
+        instead of refusing them.
     calibration
         Recordings for the network's only input; the report then compares spikes.
 
@@ -99,7 +103,7 @@ def quantise(network: FloatNetwork, *, weight_bits: int | Mapping = 8,
               for name in network.populations}
 
     def build() -> tuple[Network, dict[str, int]]:
-        return _build(network, scales, chosen, decay_bits, guard, dict(guards or {}))
+        return _build(network, scales, chosen, decay_bits, guard, dict(guards or {}), saturate)
 
     result, needed = build()
     if clip == "events":
@@ -282,7 +286,7 @@ def _population(network, name, scale, fraction_bits, decay_bits):
     return fields, clamp
 
 
-def _build(network, scales, chosen, decay_bits, guard, guards):
+def _build(network, scales, chosen, decay_bits, guard, guards, saturate):
     """Return the integer network, and the width that each population would like."""
     nodes = {name: node for name, node in network.nodes.items()
              if not isinstance(node, FloatLif | FloatConv | FloatDense)}
@@ -304,7 +308,8 @@ def _build(network, scales, chosen, decay_bits, guard, guards):
     nodes = {name: nodes[name] for name in network.nodes}
     needed = {}
     for name in network.populations:
-        fit = Fit(nodes, network, name, fields[name], clamps[name], guard, guards.get(name))
+        fit = Fit(nodes, network, name, fields[name], clamps[name], guard, guards.get(name),
+                  saturate)
         nodes[name], needed[name] = fit.choose(chosen[name]["state_bits"])
     try:
         result = Network(nodes, network.edges, network.outputs,
@@ -341,6 +346,7 @@ def _layer_report(network, result, name, scale, options, needed):
     return LayerReport(
         name=name, synapses=synapses, scale=tuple(np.ravel(scale).tolist()),
         weight_bits=options["weight_bits"], fraction_bits=options["fraction_bits"],
-        state_bits=lif.state_bits, comfortable_bits=needed or 0, positive=proof.positive,
+        state_bits=lif.state_bits, saturate=lif.saturate, comfortable_bits=needed or 0,
+        positive=proof.positive,
         negative=proof.negative, v_lo=lif.v_lo, v_hi=lif.v_hi, i_lo=lif.i_lo, i_hi=lif.i_hi,
         threshold=(int(lif.threshold.min()), int(lif.threshold.max())), **errors)

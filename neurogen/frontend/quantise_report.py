@@ -27,6 +27,8 @@ class LayerReport:
         Float units of one weight LSB: one for the layer, or one per channel or neuron.
     weight_bits, fraction_bits, state_bits
         As chosen.
+    saturate
+        Whether additions are clipped to ``state_bits``, as a step may bring more.
     comfortable_bits
         Smallest state width that ``state_bits="auto"`` would take; 0 if none would do.
     positive, negative
@@ -55,6 +57,7 @@ class LayerReport:
     weight_bits: int = 0
     fraction_bits: int = 0
     state_bits: int = 0
+    saturate: bool = False
     comfortable_bits: int = 0
     positive: int = 0
     negative: int = 0
@@ -91,29 +94,6 @@ class QuantisationReport:
         layers = [asdict(layer) for layer in self.layers]
         return {"layers": [{key: list(value) if isinstance(value, tuple) else value
                             for key, value in layer.items()} for layer in layers]}
-
-    def table(self) -> "Table":  # noqa: F821
-        """Return the report as a table for a terminal (`rich.table.Table`)."""
-        from rich.table import Table
-
-        table = Table(title="Quantisation")
-        for title in ("layer", "weights", "scale", "SQNR dB", "clipped", "threshold", "input of a step",
-                      "state bits", "spikes float", "integer", "differing", "guard hits"):
-            table.add_column(title, justify="left" if title == "layer" else "right")
-        for layer in self.layers:
-            table.add_row(
-                layer.name, f"{layer.weights} x {layer.weight_bits} b", _span(layer.scale, ".3g"),
-                "exact" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}", str(layer.clipped),
-                _span(layer.threshold, "d"), f"{layer.negative} … {layer.positive}",
-                f"{layer.state_bits} ({layer.comfortable_bits})",
-                *("-" if value is None else str(value) for value in (
-                    layer.spikes_float, layer.spikes_integer, layer.spikes_differing, layer.guard_hits)))
-        return table
-
-
-def _span(values, form):
-    low, high = min(values), max(values)
-    return f"{low:{form}}" if low == high else f"{low:{form}} … {high:{form}}"
 
 
 def weight_errors(exact: Sequence[np.ndarray], integers: Sequence[np.ndarray], scale: np.ndarray,

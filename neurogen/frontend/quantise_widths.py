@@ -51,12 +51,15 @@ class Fit:
         Thresholds by which V may leave the range below the threshold.
     band
         A given guard band, or ``None``.
+    saturate
+        Whether a population that a given width cannot hold may clip its additions.
     """
 
     def __init__(self, nodes: Mapping, network: FloatNetwork, name: str, fields: Mapping, clamp: int | None,
-                 guard: float, band: Mapping | None):
+                 guard: float, band: Mapping | None, saturate: bool = False):
         self.nodes, self.network, self.name = nodes, network, name
         self.fields, self.clamp, self.guard, self.band = fields, clamp, guard, band
+        self.saturate = saturate
 
     def choose(self, bits: int | str) -> tuple[Lif, int | None]:
         """Return the `Lif` of a width, or of the smallest, and the smallest comfortable width."""
@@ -69,6 +72,8 @@ class Fit:
                                         f"potentials; use fewer fraction or weight bits{instead}")
             return self._lif(comfortable, self.guard), comfortable
         lif = self._lif(bits, None)
+        if lif is None and self.saturate:
+            lif = self._clipping(bits)
         if lif is None:
             smallest = next((b for b in range(bits, 33) if self._lif(b, None)), None)
             instead = f"at least {smallest} bits" if smallest else "above 32 bits"
@@ -77,16 +82,32 @@ class Fit:
                                     f"state_bits='auto'")
         return lif, comfortable
 
-    def _lif(self, bits, guard):
-        """Return the population in ``bits`` bits, or ``None``; without ``guard``, the tightest fit."""
+    def _plain(self, bits, **more):
+        """Return the population in ``bits`` bits without a guard band, ``None`` if a parameter is wider."""
         top = (1 << (bits - 1)) - 1
         fields = {"threshold": np.int64(top), **self.fields}
         if any(np.max(np.abs(fields[key])) > top for key in ("threshold", "bias", "reset_value", "initial")):
             return None
         try:
-            lif = Lif(**fields, state_bits=bits, v_lo=0, v_hi=0)
+            return Lif(**fields, state_bits=bits, v_lo=0, v_hi=0, **more)
         except ValueError as error:
             raise QuantisationError(f"Node {self.name!r}: {error}") from None
+
+    def _clipping(self, bits):
+        """Return the population with clipped additions, all of its range as its guard band, or ``None``."""
+        lif, top = self._plain(bits, saturate=True), (1 << (bits - 1)) - 1
+        if lif is None:
+            return None
+        band = {"v_lo": -top - 1, "v_hi": top} | ({"i_lo": -top - 1, "i_hi": top} if lif.cuba else {})
+        if self.clamp is not None:
+            band["v_lo"] = max(band["v_lo"], self.clamp)
+        return replace(lif, **(self.band or band))
+
+    def _lif(self, bits, guard):
+        """Return the population in ``bits`` bits, or ``None``; without ``guard``, the tightest fit."""
+        lif, top = self._plain(bits), (1 << (bits - 1)) - 1
+        if lif is None:
+            return None
         if self.band is not None:
             return self._given(lif, top)
         proof = Network(self.nodes | {self.name: lif}, self.network.edges,

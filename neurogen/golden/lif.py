@@ -7,7 +7,7 @@ import numpy as np
 from neurogen.spec.lif import DECAY_ONE, Lif, Reset
 
 
-__all__ = ["LifState", "initial_state", "step"]
+__all__ = ["LifState", "finish", "initial_state", "step"]
 
 
 # Neurons that are updated at once: what is computed in between stays in a processor's cache.
@@ -75,6 +75,17 @@ def step(lif: Lif, state: LifState, total_input: np.ndarray) -> tuple[LifState, 
         total = total.astype(kind, copy=False)
         spikes[part] = _fire(lif, part, total)
         v[part] = _decay_and_clip(lif, part, "decay", total, lif.v_lo, lif.v_hi)
+    return LifState(v, i), spikes
+
+
+def finish(lif: Lif, v: np.ndarray, i: np.ndarray | None) -> tuple[LifState, np.ndarray]:
+    """Return what `step` returns, from what is integrated already: ``V``, and ``I`` of a CuBa-LIF."""
+    kind, whole = _kind(lif), slice(None)
+    v = v.astype(kind)
+    spikes = np.broadcast_to(_fire(lif, whole, v), lif.shape)
+    v = _decay_and_clip(lif, whole, "decay", v, lif.v_lo, lif.v_hi).astype(np.int64)
+    if lif.cuba:
+        i = _decay_and_clip(lif, whole, "synapse_decay", i.astype(kind), lif.i_lo, lif.i_hi).astype(np.int64)
     return LifState(v, i), spikes
 
 

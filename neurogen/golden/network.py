@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from neurogen.golden import conv, dense, lif, pool
+from neurogen.golden import conv, dense, lif, pool, saturate
 from neurogen.golden.lif import LifState
 from neurogen.spec.checks import check_choice, check_int
 from neurogen.spec.conv import Conv
@@ -89,6 +89,7 @@ class Simulator:
         self.network = network
         self._sources = {name: network.sources(name) for name in network.nodes}
         self._fanout = {name: len(network.targets(name)) for name in network.nodes}
+        self._saturates = any(network.nodes[name].saturate for name in network.populations)
         self._bias = {name: network.total_bias(name) for name in network.populations}
         self._longest = {name: max((e.delay for e in network.targets(name)), default=0)
                          for name in network.nodes}
@@ -120,12 +121,13 @@ class Simulator:
         events = self._check(inputs or {})
         result = StepResult()
         arriving: dict[str, tuple] = {}
+        ordered: dict[str, saturate.Stream] = {}
         for name in self.network.order:
             node = self.network.nodes[name]
             if isinstance(node, Input):
                 continue
             if isinstance(node, Lif):
-                events[name] = self._update(name, node, arriving, result)
+                events[name] = self._update(name, node, arriving, ordered, result)
                 continue
             sources = self._sources[name]
             shapes = [self.network.shapes[edge.source] for edge in sources]
@@ -134,6 +136,7 @@ class Simulator:
                 index = np.concatenate(indices)
                 model = conv if isinstance(node, Conv) else dense
                 arriving[name] = model.currents(node, shapes[0], index)
+                ordered[name] = node, shapes[0], index
                 result.events_in[name] = len(index)
                 result.sops[name] = arriving[name][1] * self._fanout[name]
             else:
@@ -149,8 +152,12 @@ class Simulator:
         if unknown:
             raise EventError(f"Events must be of the inputs {_names(self.network.inputs)}, "
                              f"not of {unknown[0]!r}")
-        return {name: _check_addresses(name, self.network.nodes[name], inputs[name])
-                if name in inputs else _NOTHING for name in self.network.inputs}
+        events = {name: _check_addresses(name, self.network.nodes[name], inputs[name])
+                  if name in inputs else _NOTHING for name in self.network.inputs}
+        if self._saturates:
+            events = {name: saturate.raster(self.network.shapes[name], index)
+                      for name, index in events.items()}
+        return events
 
     def _read(self, edge, events):
         """Return the events that arrive over an edge in this step."""
@@ -159,7 +166,7 @@ class Simulator:
         past = self._past[edge.source]
         return past[-edge.delay] if edge.delay <= len(past) else _NOTHING
 
-    def _update(self, name, node, arriving, result):
+    def _update(self, name, node, arriving, ordered, result):
         """Run a population; return the addresses of its spikes."""
         sources = [arriving[edge.source] for edge in self._sources[name]]
         if not sources:
@@ -172,7 +179,11 @@ class Simulator:
         if self._bias[name].any():
             total = total + self._bias[name]
         try:
-            state, spikes = lif.step(node, self.state[name], total)
+            if node.saturate:
+                streams = [ordered[edge.source] for edge in self._sources[name]]
+                state, spikes = saturate.step(node, self.state[name], streams, self._bias[name])
+            else:
+                state, spikes = lif.step(node, self.state[name], total)
         except OverflowError as error:
             raise OverflowError(f"Node {name!r}, step {self.time}: {error}") from None
         self.state[name] = result.state[name] = state

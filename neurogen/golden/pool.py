@@ -18,8 +18,9 @@ def sum_pool(pool: SumPool, shape: tuple[int, int, int], index: np.ndarray) -> n
 
 
 def max_pool(pool: MaxPool, shape: tuple[int, int, int], index: np.ndarray) -> np.ndarray:
-    """Return the addresses of events after a max pool: each address once, ascending."""
-    return np.unique(sum_pool(pool, shape, index))
+    """Return the addresses of events after a max pool: each address once, where it occurs first."""
+    pooled = sum_pool(pool, shape, index)
+    return pooled[np.sort(np.unique(pooled, return_index=True)[1])]
 
 
 def flatten(node: Flatten, shape: tuple[int, ...], index: np.ndarray) -> np.ndarray:

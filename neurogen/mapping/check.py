@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neurogen.mapping.lower import Connection
+from neurogen.mapping.lower import Connection, most_spikes
 from neurogen.mapping.plan import ConfigurationError
 from neurogen.spec.conv import Conv
 from neurogen.spec.events import C_BITS, X_BITS, Y_BITS
@@ -15,6 +15,7 @@ __all__ = ["check_configuration"]
 
 
 _MAX_POPULATIONS = 256  # numbers in the instruction's field
+_MAX_SPIKES = 64  # of a neuron in a step: each takes a sweep
 _MAX_DELAY = 255  # slots of a ring, less the one that is written
 
 
@@ -56,13 +57,25 @@ def _check_population(network, spec, name, proof, config):
             f"Node {name!r}: fraction bits must be one of {list(spec.fraction_bits)} on {config}, not "
             f"{node.fraction_bits}; fraction_bits "
             f"{sorted({*spec.fraction_bits, node.fraction_bits})} would fit")
+    if (spikes := most_spikes(network, name)) > _MAX_SPIKES:
+        raise ConfigurationError(
+            f"Node {name!r}: neurons must emit at most {_MAX_SPIKES} spikes per step on this accelerator, a "
+            f"sweep each, and potentials up to {proof.high} with a threshold of "
+            f"{int(node.threshold.min())} may bring {spikes}; use a larger threshold, a narrower guard band, "
+            f"or one spike per step")
     if node.cuba and not spec.cuba:
         raise ConfigurationError(f"Node {name!r}: {config} must have CuBa-LIF neurons (cuba: true)")
     values = [node.threshold, node.reset_value, node.initial, network.total_bias(name), node.v_lo, node.v_hi]
     values += [node.i_lo, node.i_hi] if node.cuba else []
     low = min(int(np.min(v)) for v in values)
     high = max(int(np.max(v)) for v in values)
-    needed = max(proof.bits, high.bit_length() + 1, (-low - 1).bit_length() + 1 if low < 0 else 1)
+    if node.saturate and not (spec.saturate and spec.state_bits == node.state_bits):
+        wanted = f"state_bits {node.state_bits} and saturate: true"
+        raise ConfigurationError(f"Node {name!r} clips its additions to {node.state_bits} bits: {config} "
+                                 f"must have {wanted}, not {spec.state_bits} and "
+                                 f"{str(spec.saturate).lower()}")
+    needed = max(0 if node.saturate else proof.bits, high.bit_length() + 1,
+                 (-low - 1).bit_length() + 1 if low < 0 else 1)
     if needed > spec.state_bits:
         raise ConfigurationError(
             f"Node {name!r} needs states of {needed} bits for values from {min(low, proof.low)} to "

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from neurogen.mapping.check import check_configuration
 from neurogen.mapping.geometry import Piece, ceil_div
-from neurogen.mapping.lower import components, lower
+from neurogen.mapping.lower import components, lower, most_spikes
 from neurogen.mapping.place import Layout
 from neurogen.mapping.plan import ConfigurationError, Plan, Window
 from neurogen.spec.checks import check_choice
@@ -81,12 +81,18 @@ class _Compiler:
         for component in components(self.network, self.connections):
             names = tuple(n for n in self.network.populations if n in current or n in component)
             trial = self.layout(*map(self.whole, names))
-            if trial.fits:
+            if trial.fits and not self.unordered(names):
                 current, best = names, trial
                 continue
             if best:
                 self.layouts.append(best)
             current, best = (), None
+            if unordered := self.unordered(component):
+                raise ConfigurationError(
+                    f"Population {unordered[0]!r} clips its additions, and the spikes of "
+                    f"{unordered[1]!r} must reach it in raster order: they must come through the input "
+                    f"stream of a later pass, not back to it in the same step; state_bits "
+                    f"{self.network.proof(unordered[0]).bits} needs no clipping")
             alone = self.layout(*map(self.whole, component))
             if alone.fits:
                 current, best = component, alone
@@ -94,6 +100,17 @@ class _Compiler:
                 self.layouts += self.split(component, alone)
         if best:
             self.layouts.append(best)
+
+    def unordered(self, names) -> tuple[str, str] | None:
+        """Return a population that saturates and one of the same pass whose spikes are out of order, if any.
+
+        Spikes of maps are found tile by tile, second ones after all first ones; those of vectors in ascending
+        order.
+        """
+        return next(((name, way.source) for name in names if self.network.nodes[name].saturate
+                     for way in self.connections[name]
+                     if way.source in names and (len(self.network.shapes[way.source]) == 3
+                                                 or most_spikes(self.network, way.source) > 1)), None)
 
     def whole(self, name, loaded=False):
         return Piece(name, _window(self.network.shapes[name]), loaded)

@@ -50,12 +50,16 @@ class Place:
         What is placed.
     total
         Lanes of all clusters.
+    planes
+        Most spikes of a neuron in a step: each has spike rows, and a sweep, of its own.
     slots
         Slots of the ring of spike rows.
     state, membrane, spike, parameters
         First rows: of what takes the input, of ``V`` of a CuBa-LIF, of spikes, of parameters.
     per_neuron
         Each bank of each row has parameters of its own.
+    again
+        ``parameters`` and ``per_neuron`` of the sweeps after the first one: without bias.
     always
         Neurons without input must be swept as well.
     """
@@ -63,12 +67,14 @@ class Place:
     piece: Piece
     node: Lif
     total: int
+    planes: int = 1
     slots: int = 1
     state: int = 0
     membrane: int = 0
     spike: int = 0
     parameters: int = 0
     per_neuron: bool = False
+    again: tuple[int, bool] = (0, False)
     always: bool = False
 
     @cached_property
@@ -106,10 +112,10 @@ class Place:
         """Whether the neurons can spike."""
         return self.node.reset is not Reset.NONE
 
-    def ring(self, delay: int = 0) -> dict[str, int]:
-        """Return the fields that address the spikes of ``delay`` steps ago."""
-        return {"spike_base": self.spike, "ring_mask": self.slots - 1, "ring_stride": self.rows,
-                "ring_phase": -delay % self.slots}
+    def ring(self, delay: int = 0, plane: int = 0) -> dict[str, int]:
+        """Return the fields that address a plane of the spikes of ``delay`` steps ago."""
+        return {"spike_base": self.spike + plane * self.slots * self.rows, "ring_mask": self.slots - 1,
+                "ring_stride": self.rows, "ring_phase": -delay % self.slots}
 
     def scan(self) -> dict[str, int]:
         """Return the fields that say which neurons the spike rows hold."""

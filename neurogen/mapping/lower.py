@@ -11,7 +11,7 @@ from neurogen.spec.network import Input, Network
 from neurogen.spec.pool import Concat, Flatten, MaxPool
 
 
-__all__ = ["Connection", "components", "lower"]
+__all__ = ["Connection", "components", "lower", "most_spikes"]
 
 
 _LARGEST_POOL = 8  # pool_log2 has two bits
@@ -75,9 +75,6 @@ def lower(network: Network) -> dict[str, tuple[Connection, ...]]:
     for name, node in network.nodes.items():
         if isinstance(node, Input | Lif):
             streams[name] = [Connection(name, node.shape)]
-        if isinstance(node, Lif) and node.multi_spike:
-            raise ConfigurationError(f"Node {name!r}: neurons must emit at most one spike per step "
-                                     f"on this accelerator, not several (multi_spike)")
     for name in network.populations:
         connections = []
         for edge in network.sources(name):
@@ -89,6 +86,15 @@ def lower(network: Network) -> dict[str, tuple[Connection, ...]]:
                 connections.append(replace(stream, target=name, synapse=edge.source))
         result[name] = tuple(connections)
     return result
+
+
+def most_spikes(network: Network, name: str) -> int:
+    """Return how many spikes a neuron of a population can emit in a step, at least 1."""
+    node = network.nodes[name]
+    if not node.multi_spike:
+        return 1
+    highest = min(network.proof(name).high, (1 << node.state_bits - 1) - 1)
+    return max(1, highest // int(node.threshold.min()))
 
 
 def _arriving(network, name, streams):

@@ -15,7 +15,7 @@ from neurogen.mapping.images import (
     parameter_sets,
     sub_windows,
 )
-from neurogen.mapping.lower import Connection
+from neurogen.mapping.lower import Connection, most_spikes
 from neurogen.mapping.plan import Emission, Instruction, Pass, Placement, StreamSource
 from neurogen.spec.conv import Conv
 from neurogen.spec.lif import DECAY_ONE, Reset
@@ -62,8 +62,8 @@ class Layout:
         self._pool_rows = 0
         self._load_rows = 0
         self._shared = {}
-        self._places = {p.name: Place(p, self.network.nodes[p.name], self.spec.total_lanes)
-                        for p in self.pieces}
+        self._places = {p.name: Place(p, self.network.nodes[p.name], self.spec.total_lanes,
+                                      most_spikes(self.network, p.name)) for p in self.pieces}
         self._consumers = {}
         for target, ways in self.connections.items():
             for way in ways:
@@ -90,7 +90,7 @@ class Layout:
             if place.spikes:
                 place.slots = self._slots(names, place.piece.name)
                 place.spike = spike
-                spike += place.rows * place.slots
+                spike += place.rows * place.slots * place.planes
             else:
                 scratch = max(scratch, place.rows)
         for place in self._places.values():
@@ -121,12 +121,19 @@ class Layout:
         part = slice(window.c0, window.c1)
         sets = parameter_sets(spec, place.node, bias)[:, part]
         place.always = bool(sets[2].any())
-        if place.vector:
-            sets, place.per_neuron = _of_vector(sets, spec.total_lanes)
-        count = ceil_div(sets.shape[1], spec.total_lanes)
-        place.parameters = self._reserve(count * spec.parameter_rows, lambda: parameter_rows(spec, sets))
+        place.parameters, place.per_neuron = place.again = self._sets(place, sets)
+        if place.planes > 1 and place.always:  # the bias is added once
+            place.again = self._sets(place, sets * (np.arange(len(sets)) != 2)[:, None])
         initial = np.broadcast_to(place.node.initial, place.node.shape[:1])[part]
         return self._fill(place, initial) if initial.any() else []
+
+    def _sets(self, place, sets):
+        """Reserve rows for parameter sets; return the first, and whether each bank has its own."""
+        spec, per_neuron = self.spec, False
+        if place.vector:
+            sets, per_neuron = _of_vector(sets, spec.total_lanes)
+        count = ceil_div(sets.shape[1], spec.total_lanes)
+        return self._reserve(count * spec.parameter_rows, lambda: parameter_rows(spec, sets)), per_neuron
 
     def _fill(self, place, initial):
         spec, total = self.spec, self.spec.total_lanes
@@ -186,7 +193,9 @@ class Layout:
         available = max(0, self.spec.weight_depth - self._weight_rows)
         some_groups = min(groups, max(1, available // (channels * per_channel)))
         some_channels = channels
-        if channels * per_channel * some_groups > available:
+        # Channels one after the other are not in raster order.
+        whole = place.node.saturate and len(way.shape) == 3
+        if not whole and channels * per_channel * some_groups > available:
             some_channels = min(channels, max(1, available // per_channel // step) * step)
         self._load_rows = max(self._load_rows, some_channels * per_channel * some_groups)
         blocks = []
@@ -234,8 +243,7 @@ class Layout:
         if not ticked:
             steps.append(Instruction({"op": Op.EMIT, "tick": 1}))
         last = steps.pop()
-        steps.append(Instruction(last.fields | {"end_of_step": 1, "end_of_program": 1}, last.population,
-                                 window=last.window))
+        steps.append(Instruction(last.fields | {"end_of_step": 1}, last.population, window=last.window))
 
     def _integrate(self, way, place):
         piece, spec = place.piece, self.spec
@@ -259,16 +267,17 @@ class Layout:
             if source is None:
                 part = () if block.c1 - block.c0 == way.shape[0] else (block.c0, block.c1)
                 self.sources.append(StreamSource(way.source, way.delay, part))
-                fields |= {"source": Source.STREAM, "vector": int(len(way.shape) == 1)}
-            else:
-                fields |= {"source": Source.SPIKES} | self._scan_part(source, way, block)
+                variants = [{"source": Source.STREAM, "vector": int(len(way.shape) == 1)}]
+            else:  # whoever spikes twice has spiked once: a max pool needs the first plane only
+                variants = [{"source": Source.SPIKES} | self._scan_part(source, way, block, plane)
+                            for plane in range(1 if way.max_pool else source.planes)]
             first = (block.g0, piece.window.c0, piece.window.y0, piece.window.x0) == (0, 0, 0, 0)
-            self.instructions.append(Instruction(fields, piece.name, way.synapse, way.source, block.g0,
-                                                 piece.window, first))
+            self.instructions += [Instruction(fields | variant, piece.name, way.synapse, way.source, block.g0,
+                                              piece.window, first) for variant in variants]
 
-    def _scan_part(self, source, way, block):
+    def _scan_part(self, source, way, block, plane):
         """Return the spike rows that hold the channels of a block."""
-        fields = source.ring(way.delay) | source.scan()
+        fields = source.ring(way.delay, plane) | source.scan()
         if block.c1 - block.c0 < way.shape[0]:
             unit = self.spec.total_lanes * (BANKS if source.vector else 1)
             first, last = block.c0 // unit, ceil_div(block.c1, unit)
@@ -300,7 +309,7 @@ class Layout:
         node, spec, window = place.node, self.spec, place.piece.window
         constant, zero = (node.decay == DECAY_ONE).all(), (node.decay == 0).all()
         # A decay of 0 may have no code (`leak` modulo 2**state_bits); clipping to 0 is the same.
-        common = {"op": Op.SWEEP, "vector": int(place.vector), "tiles_x": place.tiles_x,
+        common = {"op": Op.SWEEP, "vector": int(place.vector),
                   "reset": _RESETS[node.reset], "leaky": int(not constant and not zero),
                   "cuba": int(node.cuba), "always": int(place.always), "per_neuron": int(place.per_neuron),
                   "v_lo": 0 if zero else node.v_lo, "v_hi": 0 if zero else node.v_hi}
@@ -309,21 +318,33 @@ class Layout:
             common |= {"i_lo": 0 if still else node.i_lo, "i_hi": 0 if still else node.i_hi}
         if not place.vector:
             common |= {"out_h": window.size[1], "out_w": window.size[2]}
-        for group in range(1 if place.vector else place.groups):
-            rows = group * place.group_rows
-            fields = common | place.ring() | {
-                "rows": place.tiles, "state_base": place.state + rows,
-                "weight_base": place.parameters + group * spec.parameter_rows}
-            fields["spike_base"] += rows
-            if node.cuba:
-                fields["membrane_base"] = place.membrane + rows
-            self.instructions.append(Instruction(fields, place.piece.name, group=group, window=window))
+        for plane in range(place.planes):
+            mine = common | place.ring(0, plane)
+            base, parameters = place.state, place.parameters
+            if plane:  # integrated already: fire again
+                parameters, per_neuron = place.again
+                mine |= {"cuba": 0, "per_neuron": int(per_neuron)}
+                if node.cuba:  # rows of V are not known to be dirty
+                    base, mine["always"] = place.membrane, 1
+            if plane < place.planes - 1:  # decay and clip come after the last spike
+                half = 1 << spec.state_bits - 1
+                mine |= {"leaky": 0, "v_lo": -half, "v_hi": half - 1}
+            for group in range(1 if place.vector else place.groups):
+                rows = group * place.group_rows
+                fields = mine | {"rows": place.tiles, "state_base": base + rows,
+                                 "weight_base": parameters + group * spec.parameter_rows,
+                                 "spike_base": mine["spike_base"] + rows}
+                if mine["cuba"]:
+                    fields["membrane_base"] = place.membrane + rows
+                self.instructions.append(Instruction(fields, place.piece.name, group=group, window=window))
 
     def _emit(self, place, number, tick):
         window = place.piece.window
-        self.instructions.append(Instruction(
-            {"op": Op.EMIT, "population": number, "tick": int(tick), "off_c": window.c0, "off_y": window.y0,
-             "off_x": window.x0} | place.ring() | place.scan(), place.piece.name, window=window))
+        common = {"op": Op.EMIT, "population": number, "off_c": window.c0, "off_y": window.y0,
+                  "off_x": window.x0} | place.scan()
+        self.instructions += [Instruction(
+            common | place.ring(0, plane) | {"tick": int(tick and plane == place.planes - 1)},
+            place.piece.name, window=window) for plane in range(place.planes)]
 
     # -- Result -----------------------------------------------------------------------------------
 
@@ -360,7 +381,7 @@ class Layout:
         return Placement(
             place.piece.name, place.node.shape, place.piece.window, place.membrane if cuba else place.state,
             place.state if cuba else -1, place.group_rows, place.tiles_x, place.rows, place.spike,
-            place.rows * place.slots, place.slots)
+            place.rows * place.slots * place.planes, place.slots)
 
 
 def _wide(sets, count):

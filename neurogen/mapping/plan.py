@@ -311,7 +311,7 @@ def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
         raise ValueError(f"Events must have the same number of steps, not {sorted(steps)}")
     words, step, order = [], [], []
     for number, source in enumerate(part.sources):
-        mine = pack_words(_transform(events[source.name], source))
+        mine = pack_words(_transform(events[source.name], source, part.spec.saturate))
         end = (mine >> 31).astype(np.int64)
         words.append(mine)
         step.append(np.cumsum(end) - end)
@@ -322,9 +322,13 @@ def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
     return np.concatenate(words)[sort]
 
 
-def _transform(events, source):
-    """Return the events as the source sends them: later, and of some channels only."""
+def _transform(events, source, raster):
+    """Return the events as the source sends them: later, of some channels only, in raster order if asked."""
     t, index, shape = events.t + source.delay, events.index, events.shape
+    if raster:  # where additions are clipped, the order matters
+        channel, pixel = np.divmod(index, int(np.prod(shape[1:])))
+        order = np.lexsort((channel, pixel, t))
+        t, index = t[order], index[order]
     keep = t < events.steps
     if source.channels:
         first, last = source.channels

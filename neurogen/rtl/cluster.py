@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from neurogen.rtl.lif import LifDatapath
+from neurogen.rtl.lif import LifDatapath, clipped
 from neurogen.rtl.memory import Ram
 from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec
 
@@ -204,8 +204,10 @@ class Cluster(wiring.Component):
             m.d.comb += base.eq(Mux(forward[1], Mux(forward[0], swept[bank], written),
                                     Mux(forward[0], added, old)))
             sums = [Signal(signed(spec.state_bits), name=f"sum{bank}_{lane}") for lane in range(spec.lanes)]
-            # Two's complement, modulo 2**state_bits: the network's proof says it never wraps.
-            m.d.comb += [sums[lane].eq(base[lane] + addends[bank][lane]) for lane in range(spec.lanes)]
+            for lane in range(spec.lanes):
+                total = base[lane] + addends[bank][lane]
+                # Else modulo 2**state_bits: the network's proof says that it never wraps.
+                m.d.comb += sums[lane].eq(clipped(total, spec.state_bits) if spec.saturate else total)
             with m.If(self.add.write[bank]):
                 m.d.sync += added.as_value().eq(Cat(sums))
             with m.If(writing):
@@ -233,7 +235,7 @@ class Cluster(wiring.Component):
         row = Signal(total * bits, reset_less=True)
         result = Signal(total * bits, reset_less=True)
         nonzero = Signal(reset_less=True)
-        m.submodules.lif = path = LifDatapath(chunk, bits)
+        m.submodules.lif = path = LifDatapath(chunk, bits, saturate=spec.saturate)
         with m.If(lif.load):
             m.d.sync += row.eq(Cat(states[i % BANKS][i // BANKS] for i in range(total)))
         with m.Elif(lif.shift):

@@ -5,7 +5,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.bus import WishboneSignature
-from neurogen.spec.mega import COUNTER_BITS, COUNTER_WORDS, DEVICE_ID, Csr, MegaSpec, MemorySelect
+from neurogen.spec.mega import (
+    COUNTER_BITS,
+    COUNTER_WORDS,
+    DEVICE_ID,
+    ControlBit,
+    Csr,
+    MegaSpec,
+    MemorySelect,
+)
 
 
 __all__ = ["BUS_ADDRESS_BITS", "Control", "control_ports"]
@@ -110,12 +118,12 @@ class Control(wiring.Component):
                     answer(0)
                     with m.Switch(bus.adr):
                         with m.Case(Csr.CONTROL):
-                            m.d.comb += [self.start.eq(bus.dat_w[0]),
-                                         self.proceed.eq(bus.dat_w[1]),
-                                         self.abort.eq(bus.dat_w[2])]
-                            with m.If(bus.dat_w[0] & ~self.busy):
+                            start, proceed, abort, clear = (bus.dat_w & bit != 0 for bit in ControlBit)
+                            m.d.comb += [self.start.eq(start), self.proceed.eq(proceed),
+                                         self.abort.eq(abort)]
+                            with m.If(start & ~self.busy):
                                 m.d.sync += cycles.eq(0)
-                            with m.If(bus.dat_w[3]):
+                            with m.If(clear):
                                 m.d.sync += bad_event.eq(0)
                         with m.Case(Csr.STEPS):
                             m.d.sync += self.steps.eq(bus.dat_w)

@@ -1,6 +1,6 @@
 """Leaky integrate-and-fire neurons: the data path of many lanes, and an array of neurons on its own."""
 
-from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -10,7 +10,7 @@ from neurogen.spec.lif import DECAY_ONE, Lif, Reset
 from neurogen.spec.mega import ResetMode
 
 
-__all__ = ["EventKind", "LifArray", "LifDatapath", "event_layout"]
+__all__ = ["EventKind", "LifArray", "LifDatapath", "clipped", "event_layout"]
 
 
 # Bits of a leak of 0 to 4096.
@@ -22,8 +22,8 @@ RESET_MODES = {Reset.SUBTRACT: ResetMode.SUBTRACT, Reset.ZERO: ResetMode.ZERO,
 class LifDatapath(wiring.Component):
     """Fire, reset, decay and clip of one vector of neurons per cycle.
 
-    With ``s = v + addend`` (``s``, and ``s - threshold`` where ``s >= threshold``, must fit ``state_bits``,
-    as they do for the positive thresholds of the contract):
+    With ``s = v + addend``, clipped to ``state_bits`` if it ``saturate``s (else ``s`` must fit, and so must
+    ``s - threshold`` where ``s >= threshold``, as it does for the positive thresholds of the contract):
 
     ==========  ==================================================================================
     fire        ``spike = fire and reset != NONE and s >= threshold``
@@ -47,6 +47,8 @@ class LifDatapath(wiring.Component):
         Neurons per cycle, at least 1.
     state_bits
         Width of potentials and parameters, 4 to 32 bits.
+    saturate
+        Clip ``s`` to that width.
 
     Members
     -------
@@ -71,9 +73,10 @@ class LifDatapath(wiring.Component):
 
     LATENCY = 3
 
-    def __init__(self, lanes: int, state_bits: int):
+    def __init__(self, lanes: int, state_bits: int, *, saturate: bool = False):
         self._lanes = check_int("Lane count", lanes, minimum=1)
         self._bits = check_int("State width", state_bits, minimum=4, maximum=32, unit="bits")
+        self._saturate = bool(saturate)
         vector = signed(state_bits)
         super().__init__({
             "valid": In(1, init=1),
@@ -135,8 +138,9 @@ class LifDatapath(wiring.Component):
         threshold = self.threshold[lane]
         total, difference = Signal(signed(bits)), Signal(signed(bits))
         fired = Signal()
+        wide = self.v[lane] + self.addend[lane]
         m.d.comb += [
-            total.eq(self.v[lane] + self.addend[lane]),
+            total.eq(clipped(wide, bits) if self._saturate else wide),
             difference.eq(total - threshold),
             # Of numbers of one sign the difference cannot wrap; else the signs tell.
             fired.eq(fires & Mux((total < 0) == (threshold < 0), difference >= 0, total >= 0)),
@@ -192,6 +196,15 @@ class LifDatapath(wiring.Component):
         with m.If(self._valid[2]):
             m.d.sync += v_next.eq(Mux(outside, guard, d))
         m.d.comb += self.v_next[lane].eq(v_next)
+
+
+def clipped(value: Value, bits: int) -> Value:
+    """Return a signed value clipped to ``bits`` bits; a shorter one as it is."""
+    if len(value) <= bits:
+        return value
+    sign, above = value[-1], value[bits - 1:-1]
+    limit = Cat((~sign).replicate(bits - 1), sign)
+    return Mux(above == sign.replicate(len(above)), value[:bits], limit).as_signed()
 
 
 class EventKind(enum.Enum, shape=1):
@@ -256,8 +269,9 @@ class LifArray(wiring.Component):
             raise TypeError(f"LIF array parameters must be a Lif, not {spec!r}")
         check_int("Neuron count", spec.neurons, minimum=2)
         self._weight_bits = check_int("Weight width", weight_bits, minimum=2, maximum=16, unit="bits")
-        if spec.cuba or spec.multi_spike:
-            raise ValueError("Neurons of a LIF array must be LIF neurons with at most one spike a step")
+        if spec.cuba or spec.multi_spike or spec.saturate:
+            raise ValueError("Neurons of a LIF array must be LIF neurons with at most one spike a step and "
+                             "sums that fit")
         for name in ("threshold", "decay", "bias", "reset_value", "initial"):
             if getattr(spec, name).ndim:
                 raise ValueError(f"Parameter {name} of a LIF array must be one for the layer, "

@@ -1,6 +1,6 @@
-"""Weights from external memory."""
+"""Weights from external memory, and a bus that stays in order when their transfer is aborted."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,7 @@ from neurogen.rtl.bus import WishboneSignature
 from neurogen.spec.mega import BANKS, MegaSpec
 
 
-__all__ = ["Loader"]
+__all__ = ["Loader", "ReadGuard"]
 
 
 class Loader(wiring.Component):
@@ -81,4 +81,47 @@ class Loader(wiring.Component):
                     m.next = "Read"
             with m.State("Settle"):  # the last tap is being written
                 m.next = "Idle"
+        return m
+
+
+class ReadGuard(wiring.Component):
+    """Finishes the reads of an initiator that is reset in the middle of one.
+
+    A classic Wishbone cycle ends with its acknowledge; a target may not have to cope with one that ends
+    before. After ``cut`` the access that is under way stays on the bus, with its address, until the target
+    answers; that answer is dropped, and what the initiator asks for meanwhile waits. Adds no cycles.
+
+    Parameters
+    ----------
+    addr_bits
+        Width of a word address.
+
+    Members
+    -------
+    initiator : ``In(WishboneSignature(addr_bits))``
+        Whoever only reads, and may forget.
+    bus : ``Out(WishboneSignature(addr_bits))``
+    cut : ``In(1)``
+        ``initiator`` is reset in this cycle.
+    """
+
+    def __init__(self, addr_bits: int):
+        super().__init__({"initiator": In(WishboneSignature(addr_bits)),
+                          "bus": Out(WishboneSignature(addr_bits)), "cut": In(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        inner, outer = self.initiator, self.bus
+        orphan = Signal()  # the access on the bus is nobody's any more
+        held = Signal.like(outer.adr, reset_less=True)
+        m.d.comb += [
+            outer.cyc.eq(inner.cyc | orphan), outer.stb.eq(inner.stb | orphan),
+            outer.adr.eq(Mux(orphan, held, inner.adr)),
+            inner.dat_r.eq(outer.dat_r), inner.ack.eq(outer.ack & ~orphan),
+        ]
+        m.d.sync += held.eq(outer.adr)
+        with m.If(outer.ack):
+            m.d.sync += orphan.eq(0)
+        with m.Elif(self.cut & outer.cyc & outer.stb):
+            m.d.sync += orphan.eq(1)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from neurogen.rtl.bus import WishboneSignature
 from neurogen.rtl.control import BUS_ADDRESS_BITS, Control, control_ports
 from neurogen.rtl.conv import ConvEngine
+from neurogen.rtl.loader import ReadGuard
 from neurogen.rtl.sequencer import Sequencer
 from neurogen.spec.mega import COUNTERS, MegaSpec
 
@@ -31,9 +32,12 @@ class Mega(wiring.Component):
     o_events : ``Out(stream.Signature(32))``
         What the EMITs send.
     mem : ``Out(WishboneSignature(30))``
-        Master for the external memory, where ``spec.external``.
+        Master for the external memory, where ``spec.external``; an abort lets an access finish first.
     idle : ``Out(1)``
         No program runs.
+    flush : ``Out(1)``
+        An abort resets program and engine in this cycle. What still waits before and after the streams
+        belongs to the run that ends: queues there should forget it, too.
     """
 
     def __init__(self, spec: MegaSpec):
@@ -45,6 +49,7 @@ class Mega(wiring.Component):
             "i_events": In(stream.Signature(32)),
             "o_events": Out(stream.Signature(32)),
             "idle": Out(1),
+            "flush": Out(1),
         }
         if spec.external:
             ports["mem"] = Out(WishboneSignature(30))
@@ -66,12 +71,15 @@ class Mega(wiring.Component):
         connect(m, flipped(self.i_events), core.i_events)
         connect(m, core.o_events, flipped(self.o_events))
         if self._spec.external:
-            connect(m, core.mem, flipped(self.mem))
+            m.submodules.guard = guard = ReadGuard(self.mem.signature.addr_bits)
+            connect(m, core.mem, guard.initiator)
+            connect(m, guard.bus, flipped(self.mem))
+            m.d.comb += guard.cut.eq(reset)
         for name, port in control_ports(self._spec).items():
             if name != "abort":
                 inner, outer = getattr(core, name), getattr(control, name)
                 m.d.comb += inner.eq(outer) if port.flow is Out else outer.eq(inner)
-        m.d.comb += self.idle.eq(~core.busy)
+        m.d.comb += [self.idle.eq(~core.busy), self.flush.eq(reset)]
         return m
 
 

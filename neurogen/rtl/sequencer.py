@@ -39,7 +39,8 @@ class Sequencer(wiring.Component):
     step : ``Out(32)``
         Steps finished since the start.
     busy, unknown : ``Out(1)``
-        Running; stopped at an unknown instruction (cleared by ``start``).
+        Running; stopped at an unknown instruction, or at a LOAD where there is no external memory (cleared
+        by ``start`` and ``proceed``).
     instruction : ``Out(instruction_layout(spec))``
         The instruction that is executed.
     execute : ``Out(1)``
@@ -82,6 +83,7 @@ class Sequencer(wiring.Component):
         address = Signal(range(spec.program_depth + 1))
         word = Signal(range(words + 1))
         number = Signal(range(spec.max_instructions + 1))
+        known = Op.LOAD if spec.external else Op.INIT  # the last one; LOAD is the highest
         final = Signal(32)
         finish = Signal()
         flushing = self._flush(m, number, finish)
@@ -103,7 +105,8 @@ class Sequencer(wiring.Component):
                     with m.If(self.start):
                         m.d.sync += [self.step.eq(0), final.eq(self.steps)]
                     with m.Else():
-                        m.d.sync += final.eq(final + self.steps)
+                        # A run that stopped at an unknown instruction has not done all of its steps.
+                        m.d.sync += final.eq(self.step + self.steps)
                     m.next = "Fetch"
             with m.State("Fetch"):
                 m.d.comb += program.r_port.en.eq(1)
@@ -117,7 +120,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += shifted.eq(shifted[32:] | (program.r_port.data << 32 * (words - 1)))
             with m.State("Decode"):
                 with m.If(~flushing):
-                    with m.If(i.op > max(Op)):
+                    with m.If(i.op > known):
                         m.d.sync += [self.unknown.eq(1), running.eq(0)]
                         m.next = "Idle"
                     with m.Elif(i.once & (self.step != 0)):

@@ -7,11 +7,32 @@ import numpy as np
 from neurogen.spec.checks import check_array, check_choice, check_int
 
 
-__all__ = ["Conv"]
+__all__ = ["Conv", "ConvShape"]
+
+
+class ConvShape:
+    """Shapes of a convolution with ``weight``, ``stride`` and ``padding``, whatever its numbers are."""
+
+    @property
+    def kernel(self) -> int:
+        """Kernel size ``K``."""
+        return self.weight.shape[2]
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Return ``(Co, Ho, Wo)`` for events of a map of shape ``(Ci, H, W)``."""
+        if len(shape) != 3 or shape[0] != self.weight.shape[1]:
+            raise ValueError(f"Input of the convolution must have {self.weight.shape[1]} channels, "
+                             f"not shape {shape!r}")
+        size = [(n + 2 * p - self.kernel) // self.stride + 1
+                for n, p in zip(shape[1:], self.padding, strict=True)]
+        if min(size) < 1:
+            raise ValueError(f"Input of a {self.kernel}x{self.kernel} convolution must be at least "
+                             f"as large as its kernel, not {shape!r}")
+        return (self.weight.shape[0], *size)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Conv:
+class Conv(ConvShape):
     """A convolution (cross-correlation, PyTorch's convention) that turns events into currents.
 
     An event at ``(ci, y, x)`` adds ``weight[co, ci, ky, kx]`` to every output ``(co, oy, ox)`` inside
@@ -50,20 +71,3 @@ class Conv:
         object.__setattr__(self, "padding", padding)
         object.__setattr__(self, "bias", check_array(
             "Convolution bias", self.bias, shapes=((), (self.weight.shape[0],))))
-
-    @property
-    def kernel(self) -> int:
-        """Kernel size ``K``."""
-        return self.weight.shape[2]
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Return ``(Co, Ho, Wo)`` for events of a map of shape ``(Ci, H, W)``."""
-        if len(shape) != 3 or shape[0] != self.weight.shape[1]:
-            raise ValueError(f"Input of the convolution must have {self.weight.shape[1]} channels, "
-                             f"not shape {shape!r}")
-        size = [(n + 2 * p - self.kernel) // self.stride + 1
-                for n, p in zip(shape[1:], self.padding, strict=True)]
-        if min(size) < 1:
-            raise ValueError(f"Input of a {self.kernel}x{self.kernel} convolution must be at least "
-                             f"as large as its kernel, not {shape!r}")
-        return (self.weight.shape[0], *size)

@@ -7,11 +7,22 @@ import numpy as np
 from neurogen.spec.checks import check_array
 
 
-__all__ = ["Dense"]
+__all__ = ["Dense", "DenseShape"]
+
+
+class DenseShape:
+    """Shapes of all-to-all synapses with ``weight``, whatever its numbers are."""
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int]:
+        """Return ``(No,)`` for events of a vector of shape ``(Ni,)``."""
+        if shape != (self.weight.shape[1],):
+            raise ValueError(f"Input of the dense layer must have shape "
+                             f"({self.weight.shape[1]},), not {shape!r}")
+        return (self.weight.shape[0],)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Dense:
+class Dense(DenseShape):
     """All-to-all synapses that turn events of a vector into currents of a vector.
 
     An event at ``i`` adds ``weight[o, i]`` to every output ``o``: ``No`` SOPs.
@@ -32,10 +43,3 @@ class Dense:
         object.__setattr__(self, "weight", check_array("Dense weight", self.weight, ndim=2))
         object.__setattr__(self, "bias", check_array(
             "Dense bias", self.bias, shapes=((), (self.weight.shape[0],))))
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int]:
-        """Return ``(No,)`` for events of a vector of shape ``(Ni,)``."""
-        if shape != (self.weight.shape[1],):
-            raise ValueError(f"Input of the dense layer must have shape "
-                             f"({self.weight.shape[1]},), not {shape!r}")
-        return (self.weight.shape[0],)

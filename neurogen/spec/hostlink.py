@@ -17,7 +17,8 @@ byte  request                       byte  reply
 ====  ============================  ====  =====================================================
 
 ======  =============================================================================================
-HELLO   Starts a session: the next request has ``seq + 1``. Never refused; carries no elements.
+HELLO   Starts a session: the next request has ``seq + 1``, and both event queues are empty. Never
+        refused; carries no elements.
 WRITE   Writes the elements, each sign-extended to 32 bits, to ``address`` (and on, if increment).
 READ    Reads ``count`` words; the reply holds the low 1, 2 or 4 bytes of each.
 EVENTS  Offers event words (mode: 4 bytes) to the accelerator and takes up to ``count`` from it.

@@ -8,7 +8,7 @@ import numpy as np
 from neurogen.spec.checks import check_array, check_int
 
 
-__all__ = ["DECAY_ONE", "Lif", "Reset"]
+__all__ = ["DECAY_ONE", "Lif", "Population", "Reset"]
 
 
 # A decay factor of 1.0: factors are integers in units of 2**-12, as on Loihi.
@@ -23,8 +23,29 @@ class Reset(StrEnum):
     NONE = "none"
 
 
+class Population:
+    """Neurons with a ``shape`` and array parameters, whatever their numbers are."""
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.shape))
+
+    @property
+    def cuba(self) -> bool:
+        """Whether the neurons have a synaptic current."""
+        return self.synapse_decay is not None
+
+    def per_neuron(self, name: str) -> np.ndarray:
+        """Return the array parameter ``name`` broadcast to the shape of the population."""
+        value = getattr(self, name)
+        if value.ndim == 1:
+            value = value.reshape(value.shape + (1,) * (len(self.shape) - 1))
+        return np.broadcast_to(value, self.shape)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lif:
+class Lif(Population):
     """A population of spiking neurons, or of read-out integrators.
 
     ``V`` is the membrane potential, a signed integer in units of ``2**-fraction_bits`` of a weight
@@ -49,6 +70,13 @@ class Lif:
     (Decaying at the end of step ``t`` is decaying at the start of step ``t + 1``.) With
     ``multi_spike``, fire and subtract repeat while ``V >= theta``; the neuron then emits several
     events in one step.
+
+    No sum may leave the range of ``state_bits``: `Network.check_widths` proves it. With ``saturate`` there
+    is no such proof, and each addition is clipped to that range instead: of every weight, then of
+    ``b``, then ``V + I``. What comes out then depends on the order of the weights. It is that of the events
+    where they arise, in the raster order ``(y, x, c)`` of an input or population; pools, `Flatten` and
+    `Concat` keep it, and a `MaxPool` passes the first of several; several edges into one node come one after
+    the other.
 
     All parameters that are arrays may have the shape ``()`` (one value for the layer), ``(C,)``
     (one per channel of a map) or, for vectors, ``(N,)`` (one per neuron).
@@ -82,6 +110,8 @@ class Lif:
         Guard band of ``I``, inclusive; no meaning without ``synapse_decay``.
     multi_spike
         Whether a neuron may emit more than one event a step; only with ``Reset.SUBTRACT``.
+    saturate
+        Whether additions are clipped to ``state_bits``.
     """
 
     shape: tuple[int, ...]
@@ -99,6 +129,7 @@ class Lif:
     i_lo: int = 0
     i_hi: int = 0
     multi_spike: bool = False
+    saturate: bool = False
 
     def __post_init__(self):
         shape = tuple(int(check_int("Population size", n, minimum=1)) for n in self.shape)
@@ -132,20 +163,3 @@ class Lif:
     def _set_array(self, title, name, **limits):
         value = check_array(title, getattr(self, name), shapes=((), (self.shape[0],)), **limits)
         self._set(name, value)
-
-    @property
-    def neurons(self) -> int:
-        """Number of neurons."""
-        return int(np.prod(self.shape))
-
-    @property
-    def cuba(self) -> bool:
-        """Whether the neurons have a synaptic current."""
-        return self.synapse_decay is not None
-
-    def per_neuron(self, name: str) -> np.ndarray:
-        """Return the array parameter ``name`` broadcast to the shape of the population."""
-        value = getattr(self, name)
-        if value.ndim == 1:
-            value = value.reshape(value.shape + (1,) * (len(self.shape) - 1))
-        return np.broadcast_to(value, self.shape)

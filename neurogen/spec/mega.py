@@ -48,7 +48,7 @@ order of the compiler: ``words_per_channel = groups``, ``weight_x = in_channels 
 """
 
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from math import ceil
 
 from neurogen.spec.checks import check_int
@@ -56,7 +56,7 @@ from neurogen.spec.events import C_BITS, X_BITS, Y_BITS
 
 
 __all__ = ["BANKS", "BLOCK", "COUNTERS", "COUNTER_BITS", "COUNTER_WORDS", "DEVICE_ID",
-           "INCREMENT_BITS", "PARAMETERS", "Csr", "MegaSpec", "MemorySelect", "Op", "ResetMode",
+           "INCREMENT_BITS", "PARAMETERS", "ControlBit", "Csr", "MegaSpec", "MemorySelect", "Op", "ResetMode",
            "Source", "decode", "encode"]
 
 
@@ -122,6 +122,15 @@ class MemorySelect(IntEnum):
     COUNTER = 3
 
 
+class ControlBit(IntFlag):
+    """Bits of CONTROL: start at step 0, go on for STEPS more, abort and flush, clear the sticky errors."""
+
+    START = 1
+    PROCEED = 2
+    ABORT = 4
+    CLEAR = 8
+
+
 class Csr(IntEnum):
     """Word addresses of the registers on the control bus.
 
@@ -129,10 +138,10 @@ class Csr(IntEnum):
     ID (r)                  `DEVICE_ID`
     CONFIG (r)              `MegaSpec.config_word`
     DEPTH (r)               state depth 15:0, weight depth 31:16
-    CONTROL (w)             bit 0: start at step 0; bit 1: go on for STEPS more; bit 2: abort and
-                            flush; bit 3: clear the sticky errors
+    CONTROL (w)             any of `ControlBit`
     STATUS (r)              bit 0: busy; bit 1: error in the input stream (an event outside the
-                            input; it was dropped); bit 2: an unknown instruction (execution stopped)
+                            input; it was dropped); bit 2: an unknown instruction, or LOAD without
+                            ``external`` (execution stopped)
     STEPS (rw)              steps to run after a start
     STEP (r)                steps finished since the start
     CYCLES (r)              cycles since the start, modulo 2**32, frozen when idle
@@ -186,6 +195,8 @@ class MegaSpec:
         Words (of total lanes) of the memory in which MaxPool remembers what it saw; 0 for none.
     external
         Whether there is a master for external memory (LOAD).
+    saturate
+        Whether additions to states are clipped to ``state_bits``, else they wrap; see `Lif`.
     """
 
     lanes: int
@@ -201,6 +212,7 @@ class MegaSpec:
     sweep_cycles: int = 1
     max_pool_rows: int = 0
     external: bool = False
+    saturate: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "fraction_bits", tuple(self.fraction_bits))
@@ -241,8 +253,9 @@ class MegaSpec:
 
     @property
     def config_word(self) -> int:
-        """Register CONFIG: lanes 7:0, clusters 12:8, state bits 21:16, weight bits 27:24."""
-        return self.lanes | self.clusters << 8 | self.state_bits << 16 | self.weight_bits << 24
+        """Register CONFIG: lanes 7:0, clusters 12:8, state bits 21:16, weight bits 27:24, saturate 28."""
+        return (self.lanes | self.clusters << 8 | self.state_bits << 16 | self.weight_bits << 24
+                | self.saturate << 28)
 
     @property
     def parameter_rows(self) -> int:
@@ -258,8 +271,7 @@ class MegaSpec:
         ==================== ====== ==================================================================
         op                   all    `Op`
         once                 all    executed in step 0 of a run only
-        end_of_step          all    last instruction of a step
-        end_of_program       all    last instruction of the program (set with end_of_step)
+        end_of_step          all    last instruction of a step, and of the program
         vector               ISE    the source (I, E) or the swept population (S) is a vector
         spike_base           ISEN   first spike row
         ring_mask            ISE    slots - 1 of the ring of spike buffers (a power of two)
@@ -267,7 +279,7 @@ class MegaSpec:
         ring_stride          ISE    rows from slot to slot
         rows                 ISENL  I, E: spike rows to scan; S, N: state rows; L: weight rows
         tiles                IE     rows per channel group of the source map
-        tiles_x              ISE    tiles per line of the source map (I, E) or swept map (S)
+        tiles_x              IE     tiles per line of the source map
         source               I      `Source`
         pool_log2            I      events' coordinates are shifted right by this: 0 to 3
         max_pool             I      drop repeats within the step
@@ -314,7 +326,7 @@ class MegaSpec:
         weight = _bits(self.weight_depth)
         rows = max(state, spike, weight) + 1
         field = {
-            "op": 3, "once": 1, "end_of_step": 1, "end_of_program": 1, "vector": 1,
+            "op": 3, "once": 1, "end_of_step": 1, "vector": 1,
             "spike_base": spike, "ring_mask": 8, "ring_phase": 8, "ring_stride": spike + 1,
             "rows": rows, "tiles": rows, "tiles_x": X_BITS,
             "source": 1, "pool_log2": 2, "max_pool": 1,
@@ -379,13 +391,15 @@ def encode(spec: MegaSpec, instruction: dict[str, int]) -> list[int]:
     Raises
     ------
     ValueError
-        If a field is unknown or its value does not fit.
+        If a field is unknown or its value does not fit, or there is no external memory to LOAD from.
     """
     layout = spec.instruction_fields()
     unknown = set(instruction) - set(layout)
     if unknown:
         raise ValueError(f"Instruction fields must be those of the configuration, not "
                          f"{sorted(unknown)}")
+    if instruction.get("op") == Op.LOAD and not spec.external:
+        raise ValueError("Instruction LOAD must have a configuration with external memory")
     total = position = 0
     for name, (width, signed) in layout.items():
         value = int(instruction.get(name, 0))

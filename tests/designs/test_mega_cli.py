@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from designs.mega.cli import DEFAULT_NETWORK, app
-from neurogen.flow import pipeline, results
+from neurogen.flow import job, pipeline, results
 from neurogen.flow.event_files import load_events, save_events
 from neurogen.flow.tools import ToolError
 from neurogen.frontend.digits import load_digits_events
@@ -73,7 +73,8 @@ def test_verilog(tmp_path):
     found = {path.name: sha256(path.read_bytes()).hexdigest() for path in out.iterdir()
              if path.name != "manifest.json"}
     assert manifest["outputs"] == found
-    assert manifest["inputs"]["digits.npz"] == sha256(DEFAULT_NETWORK.read_bytes()).hexdigest()
+    assert manifest["inputs"]["network: digits.npz"] == sha256(DEFAULT_NETWORK.read_bytes()).hexdigest()
+    assert list(manifest["inputs"]) == ["network: digits.npz", "configuration: mini.yaml"]
     report = json.loads((out / "report.json").read_text())
     assert "verify" not in report and all(layer["cycles"] is None for layer in report["layers"])
 
@@ -148,12 +149,12 @@ def test_verify_without_digits_takes_random_events_and_says_so(tmp_path):
     output = mega("run", "--network", tmp_path / "n.npz", "--config", tmp_path / "c.yaml", "--engine",
                   "golden")
     assert "spikes in 16 steps" in output.stdout
-    job = pipeline.prepare(network=tmp_path / "n.npz", config=tmp_path / "c.yaml", samples=3)
-    assert len(job.samples.events) == 3 and "random" in job.samples.source
+    prepared = job.prepare(network=tmp_path / "n.npz", config=tmp_path / "c.yaml", samples=3)
+    assert len(prepared.samples.events) == 3 and "random" in prepared.samples.source
 
 
 def test_a_difference_ends_with_status_1_and_the_first_one(monkeypatch, tmp_path):
-    original = pipeline.compile_network
+    original = job.compile_network
 
     def broken(*arguments, **options):
         plan = original(*arguments, **options)
@@ -162,7 +163,7 @@ def test_a_difference_ends_with_status_1_and_the_first_one(monkeypatch, tmp_path
         weights[tuple(np.argwhere(weights != 0)[0])] += 1
         return replace(plan, passes=(replace(part, weights=weights), *plan.passes[1:]))
 
-    monkeypatch.setattr(pipeline, "compile_network", broken)
+    monkeypatch.setattr(job, "compile_network", broken)
     result = mega("verify", "--config", "mini", "--samples", 2, "--out", tmp_path / "out", status=1)
     assert "FAIL" in result.stdout and "first difference: " in result.stdout
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -198,6 +199,14 @@ def damaged(path, source, change):
     (["run", "--events", "nothing.npz"], "Event file must exist, and nothing.npz does not"),
     (["report", "nothing"], "Folder must hold the results of a build"),
     (["build", "--target", "asic"], "waits for the OpenROAD hand-over"),
+    (["verify", "--network", DIGITS_NIR, "--multiplicity", "65536"], "between 1 and 65535, not 65536"),
+    (["verify", "--network", DIGITS_NIR, "--multiplicity", str(10**25)], "between 1 and 65535, not 1000"),
+    (["verify", "--network", DIGITS_NIR, "--multiplicity", "65535", "--config", "mini"],
+     "Node 'lif1': state width must be at least"),
+    (["verify", "--rule", "norse", "--weight-bits", "4"],
+     "digits.npz is an integer network: nothing is left to decide for --rule, --weight-bits; give the .nir"),
+    (["run", "--scale", "channel"], "nothing is left to decide for --scale"),
+    (["build", "--target", "verilog", "--multiplicity", "2"], "nothing is left to decide for --multiplicity"),
 ])
 def test_mistakes_are_one_line(monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
@@ -277,12 +286,32 @@ def test_a_full_disk_keeps_the_earlier_results(monkeypatch, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_configuration_that_no_board_takes_is_refused_before_anything_slow(monkeypatch, tmp_path):
+    monkeypatch.setattr(pipeline, "_verify", lambda *_: pytest.fail("verified what cannot be built"))
+    line = fails("build", "--target", "fpga", "--config", "max", "--out", tmp_path / "out")
+    assert line == ("Configuration for ulx3s-85f must do without external memory, and this one has it; "
+                    "default is the one for this board")
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_of_one_name_have_their_own_hashes(tmp_path):
+    events = load_digits_events("test", 1)[0][0]
+    network = Path(tmp_path, "a", "digits.npz")
+    network.parent.mkdir()
+    network.write_bytes(DEFAULT_NETWORK.read_bytes())
+    save_events(tmp_path / "digits.npz", {"input": events})
+    prepared = job.prepare(network=network, config="mini", events=tmp_path / "digits.npz")
+    assert prepared.hashes["network: digits.npz"] == results.file_hash(network)
+    assert prepared.hashes["events: digits.npz"] == results.file_hash(tmp_path / "digits.npz")
+    assert len(prepared.hashes) == len(set(prepared.hashes.values())) == 3
+
+
 def test_missing_fpga_tools_are_one_line(monkeypatch, tmp_path):
     def missing(*_, **__):
         raise ToolError("nextpnr-ecp5 is not installed: run `pip install 'neurogen[fpga]'`")
 
     build = pytest.importorskip("fpga.build")
-    monkeypatch.setattr(build, "build_fpga", missing)
+    monkeypatch.setattr(build, "check_buildable", missing)
     line = fails("build", "--config", "mini", "--samples", 1, "--out", tmp_path / "out")
     assert "nextpnr-ecp5 is not installed" in line and not (tmp_path / "out").exists()
 

@@ -2,7 +2,6 @@
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import (
     AxiLiteBus,
@@ -16,6 +15,7 @@ from cocotbext.axi import (
 from examples.axi_conv import SPEC, Register
 from examples.window import load_weights, read_states
 from neurogen.spec.mega import COUNTERS
+from neurogen.testing.cocotb_streams import start
 from neurogen.testing.streams import random_pauses
 from tests.examples.layer import STEPS, Layer
 
@@ -35,14 +35,6 @@ class Host:
         if pause:
             for seed, channel in enumerate(channels):
                 channel.set_pause_generator(random_pauses(seed, pause))
-
-    async def start(self):
-        self.dut.rst.value = 1
-        Clock(self.dut.clk, 10, unit="ns").start()
-        for _ in range(3):
-            await RisingEdge(self.dut.clk)
-        self.dut.rst.value = 0
-        await RisingEdge(self.dut.clk)
 
     async def load(self, layer):
         await load_weights(layer.part, Register.WINDOW, Register.DATA, self.write)
@@ -70,7 +62,7 @@ class Host:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def layer_equals_golden_with_pauses_on_all_channels(dut):
     layer, host = Layer(SPEC, seed=1), Host(dut, pause=0.3)
-    await host.start()
+    await start(dut, cycles=3)
     await host.load(layer)
     packets = await host.run(layer.words, STEPS)
     layer.check_spikes([word for packet in packets for word in packet])
@@ -86,7 +78,7 @@ async def layer_equals_golden_with_pauses_on_all_channels(dut):
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def run_goes_on_and_restarts(dut):
     layer, host = Layer(SPEC, seed=2), Host(dut, pause=0)
-    await host.start()
+    await start(dut, cycles=3)
     await host.load(layer)
     # A first run leaves states behind, which the second one must not see.
     await host.run(layer.words, STEPS)
@@ -106,7 +98,7 @@ async def run_goes_on_and_restarts(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def registers_are_closed_during_a_run(dut):
     layer, host = Layer(SPEC, seed=3), Host(dut, pause=0)
-    await host.start()
+    await start(dut, cycles=3)
     await host.load(layer)
     await host.write(Register.STEPS, STEPS)
     await host.write(Register.CONTROL, 1)  # waits for events

@@ -1,12 +1,11 @@
 """Bench that runs inside the simulator; `test_wishbone_conv` starts it."""
 
 import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge
 
 from examples.window import load_weights, read_states
 from examples.wishbone_conv import NO_EVENT, SPEC, Register
 from neurogen.spec.mega import COUNTERS, Op
+from neurogen.testing.cocotb_streams import start
 from neurogen.testing.cocotb_wishbone import WishboneMaster
 from neurogen.testing.streams import random_pauses
 from tests.examples.layer import STEPS, Layer
@@ -22,14 +21,6 @@ class Host:
         self.dut, self.bus = dut, WishboneMaster(dut, pauses=pauses)
         self.read, self.write = self.bus.read, self.bus.write
         self.waiting, self.received = [], []
-
-    async def start(self):
-        self.dut.rst.value = 1
-        Clock(self.dut.clk, 10, unit="ns").start()
-        for _ in range(3):
-            await RisingEdge(self.dut.clk)
-        self.dut.rst.value = 0
-        await RisingEdge(self.dut.clk)
 
     async def begin(self, words):
         for w, word in enumerate(words):
@@ -55,7 +46,7 @@ class Host:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def layer_equals_golden(dut):
     layer, host = Layer(SPEC, seed=4), Host(dut, random_pauses(1, 0.3))
-    await host.start()
+    await start(dut, cycles=3)
     await load_weights(layer.part, Register.WINDOW, Register.DATA, host.write)
     host.waiting = list(layer.words)
     totals = [0] * len(COUNTERS)
@@ -77,7 +68,7 @@ async def layer_equals_golden(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def status_tells_what_went_wrong(dut):
     layer, host = Layer(SPEC, seed=5), Host(dut)
-    await host.start()
+    await start(dut, cycles=3)
     assert await host.read(Register.STATUS) == ROOM
     assert await host.read(Register.EVENT) == NO_EVENT
     integrate, = (words for instruction, words in zip(layer.part.instructions, layer.program(), strict=True)

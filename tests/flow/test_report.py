@@ -1,3 +1,4 @@
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -5,9 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from neurogen.flow.drawing import draw_graph, draw_raster, rank_nodes
 from neurogen.flow.report import describe_network, write_report
+from neurogen.flow.terminal import print_report
 from neurogen.frontend.quantise_report import LayerReport, QuantisationReport
 from neurogen.spec.conv import Conv
 from neurogen.spec.dense import Dense
@@ -291,3 +294,20 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
         write_report(tmp_path, example(seed=2))
     assert [path.read_bytes() for path in paths] == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+
+
+@pytest.mark.parametrize("accuracy, text", [
+    ({"correct": 0, "total": 0}, "0 of 0"), ({"correct": 3, "total": 4}, "3 of 4"), (0.25, "")])
+def test_accuracy_of_nothing_and_fractions(tmp_path, accuracy, text):
+    """On the page and in the terminal."""
+    data = example()
+    data["accuracy"] = {"some": accuracy}
+    page = write(tmp_path, data)[0]
+    share = {"0 of 0": "–", "3 of 4": "75.0", "": "25.0"}[text]
+    assert share in page.text and text in page.text
+    console = Console(file=io.StringIO(), width=200)
+    print_report({"network": {"name": "n", "digest": "0" * 64}, "config": {"name": "c"},
+                  "accuracy": {"some": accuracy}}, console)
+    shown = share + "%" * (share != "–")
+    line = console.file.getvalue().splitlines()[-1]
+    assert line == f"accuracy, some: {f'{text} ({shown})' if text else shown}"

@@ -7,13 +7,15 @@ import pytest
 
 from neurogen.flow.simulated import simulate
 from neurogen.flow.verify import Runner, verify
+from neurogen.golden.network import run
 from neurogen.mapping.compile import compile_network
 from neurogen.mapping.plan import ConfigurationError
 from neurogen.spec.conv import Conv
+from neurogen.spec.events import EventError, Events
 from neurogen.spec.lif import Lif
-from neurogen.spec.mega import MegaSpec
+from neurogen.spec.mega import COUNTERS, MegaSpec, Op
 from neurogen.spec.network import Edge, Input, Network
-from tests.networks import KINDS, random_events, random_network
+from tests.networks import KINDS, eager, random_events, random_network, saturating
 
 
 WIDE = MegaSpec(lanes=4, weight_bits=5, state_bits=24, state_depth=512, weight_depth=2048, spike_depth=512,
@@ -75,6 +77,57 @@ def test_random_networks(accelerator):
         assert seen >= {"passes", "channels", "external", "LOAD"}
 
 
+@pytest.mark.parametrize("name", ["wide", "small"])
+def test_neurons_that_fire_several_times(name):
+    spec, compared, most, strategies = SPECS[name], 0, 0, set()
+    accelerator = simulate(spec, idle=0.1, backpressure=0.2, seed=1)
+    for seed in range(20):
+        network = eager(fitted(seed, spec), 4 + 4 * (seed % 4))
+        try:
+            plan = compile_network(network, spec, observe="all")
+        except ConfigurationError:
+            continue
+        samples = [random_events(network, sample, 5, 0.5) for sample in range(2)]
+        report = verify(Runner(accelerator, plan), network, samples)
+        assert report.passed, f"seed {seed}: {report.first}"
+        spikes = [run(network, events).spikes for events in samples]
+        most = max([most, *(int(found[name].counts().max()) for found in spikes for name in found)])
+        compared += 1
+        strategies.add(plan.strategy)
+    assert compared >= 5 and most >= 4 and len(strategies) > (name == "small")
+
+
+@pytest.mark.parametrize("clusters", [1, 2])
+def test_networks_that_saturate(clusters):
+    """Every addition is clipped, in the order of the contract; maps take their events from the stream."""
+    spec = replace(WIDE, lanes=4 // clusters, clusters=clusters, state_bits=14, saturate=True)
+    accelerator = simulate(spec, idle=0.1, backpressure=0.2, seed=1)
+    compared, different, seen = 0, 0, set()
+    for seed in range(30):
+        # Spikes of maps cannot come back in the same pass.
+        network = random_network(seed, kinds=KINDS - {"multi_spike"} - ({"recurrent"} if seed % 3 else set()))
+        network = saturating(network, spec.state_bits)
+        network = replace(network, nodes={
+            name: replace(node, fraction_bits=6) if name in network.populations else node
+            for name, node in network.nodes.items()})
+        try:
+            plan = compile_network(network, spec, observe="all")
+        except ConfigurationError:
+            continue
+        samples = [random_events(network, sample, 5, 0.4) for sample in range(2)]
+        report = verify(Runner(accelerator, plan), network, samples)
+        assert report.passed, f"seed {seed}: {report.first}"
+        compared += 1
+        seen |= situations(plan)
+        loose = replace(network, nodes={
+            name: replace(node, state_bits=32, saturate=False) if name in network.populations else node
+            for name, node in network.nodes.items()})
+        different += any((run(loose, s).potentials[n] != run(network, s).potentials[n]).any()
+                      for s in samples for n in network.populations)
+    assert compared >= 10 and different >= 5  # networks in which clipping shows
+    assert seen >= {"passes", "max_pool", "cuba", "dense", "stride2", "always", "pool_log2"}
+
+
 def test_spatial_tiles():
     spec = SPECS["small"]
     rng = np.random.default_rng(0)
@@ -104,3 +157,38 @@ def test_a_wrong_weight_is_found_and_explained():
     report = verify(Runner(simulate(WIDE), broken), network, samples)
     assert not report.passed
     assert "must be" in str(report.first) and "events that led there" in str(report.first)
+
+
+def test_a_recording_without_steps_is_refused():
+    network = fitted(0, WIDE)
+    plan = compile_network(network, WIDE, observe="all")
+    nothing = {name: Events(network.shapes[name], 0, [], []) for name in network.inputs}
+    with pytest.raises(EventError, match=r"^Recording must have at least 1 step, not 0$"):
+        verify(Runner(None, plan), network, [nothing])
+
+
+class Told(Runner):
+    """A runner that finds what it is told."""
+
+    def __init__(self, found, plan):
+        super().__init__(None, plan)
+        self.found = found
+
+    def run(self, events, *, every_step=False):
+        return self.found
+
+
+def test_wrong_counters_are_found():
+    """Spikes and potentials may be right and a counter wrong: of each kind, one too many."""
+    network = fitted(3, WIDE)
+    plan = compile_network(network, WIDE, observe="all")
+    samples = [random_events(network, 0, 5, 0.5)]
+    right = Runner(simulate(WIDE), plan).run(samples[0], every_step=True)
+    for quantity in ("events", "sops", "spikes"):
+        op = Op.SWEEP if quantity == "spikes" else Op.INTEGRATE
+        number = next(n for n, ins in enumerate(plan.passes[0].instructions)
+                      if ins.op is op and (ins.counts_events or quantity != "events"))
+        counters = [values.copy() for values in right.counters]
+        counters[0][number, COUNTERS.index(quantity)] += 1
+        report = verify(Told(replace(right, counters=counters), plan), network, samples)
+        assert report.differences and report.first.quantity == quantity and report.first.step == -1

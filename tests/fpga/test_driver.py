@@ -4,7 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from fpga.driver import Host, LinkError, PinTransport, SerialTransport, Transport
+from fpga.driver import Host
+from fpga.transports import LinkError, PinTransport, SerialTransport, Transport
 from neurogen.rtl.hostlink import HostLink, LinkCore
 from neurogen.spec.hostlink import VERSION, Command, Deframer, HostLinkSpec, Request, Status, frame
 from tests.rtl.hostlink_bench import ByteDevice, PinDevice

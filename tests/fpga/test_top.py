@@ -13,9 +13,10 @@ from fpga.top import BoardTop
 from neurogen.flow.accelerator import Accelerator, AcceleratorError
 from neurogen.flow.verify import Runner, verify
 from neurogen.mapping.compile import compile_network
+from neurogen.mapping.plan import stream_for
 from neurogen.spec.conv import Conv
 from neurogen.spec.dense import Dense
-from neurogen.spec.mega import Csr, MegaSpec, MemorySelect
+from neurogen.spec.mega import ControlBit, Csr, MegaSpec, MemorySelect
 from tests.networks import KINDS, random_events, random_network
 
 
@@ -92,3 +93,25 @@ def test_another_configuration_is_noticed(board):
 def test_counters_are_read_through_the_window(board):
     board.port.write(Csr.MEM_ADDRESS, np.array([MemorySelect.COUNTER << 28 | 6], np.uint32))
     assert int(board.port.read(Csr.MEM_ADDRESS, 1)[0]) == MemorySelect.COUNTER << 28 | 6
+
+
+@pytest.mark.parametrize("again", ["load", "connect and load"])
+def test_nothing_of_an_interrupted_run_reaches_the_next(board, again):
+    """Words wait in the link's queues, in the accelerator's buffers and in the host."""
+    network = fitted(0)
+    plan = compile_network(network, SPEC, observe="all")
+    (part,) = plan.passes
+    samples = [random_events(network, sample, 4, 0.3) for sample in range(2)]
+    host = board.port.host
+    board.load(part)
+    board.port.write(Csr.STEPS, np.array([2], np.uint32))
+    board.port.write(Csr.CONTROL, np.array([ControlBit.START], np.uint32))
+    # More than the two steps of the run: the rest stays in the queues. Nobody fetches the output.
+    words = stream_for(part, samples[0])
+    ends = np.flatnonzero(words >> 28 == 8)[len(part.sources) - 1::len(part.sources)]
+    host.send_events(words[:ends[1] + 61])
+    host.receive_events(1)  # the others of the frame stay with the host
+    if again != "load":
+        host.connect()
+    report = verify(Runner(board, plan), network, samples, every_step=False)
+    assert report.passed, report.first

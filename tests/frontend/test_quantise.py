@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from neurogen.flow.terminal import quantisation_table
 from neurogen.frontend.discretise import discretise
 from neurogen.frontend.graph import Edge, FloatConv, FloatDense, FloatLif, FloatNetwork, Input, Reset
 from neurogen.frontend.nir_file import read_nir
@@ -344,7 +345,7 @@ def test_the_report_is_json_and_a_table():
     assert layer["weights"] == 4
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(report.table())
+        console.print(quantisation_table(report))
     assert "lif" in capture.get()
     assert "-127 … 50" in capture.get()
     assert result.metadata["quantisation"]["populations"]["lif"]["weight_bits"] == 8
@@ -373,3 +374,18 @@ def test_braille_at_8_bits_per_neuron(name, rule, reset, spikes, widths, data_di
     assert abs(hidden.spikes_integer - spikes) <= 0.1 * spikes
     assert hidden.sqnr_db > coarse.layers[0].sqnr_db + 5
     assert output.spikes_integer > 0
+
+
+def test_a_width_that_is_too_small_may_be_clipped():
+    """Only where it is asked for and needed: the others keep their proof."""
+    lif = replace(LIF, reset="zero")
+    small, large = network(lif), network(lif, WEIGHT * np.array([[40.0], [0.2]]))
+    narrow, report = quantise(small, weight_bits=8, state_bits=9, saturate=True)
+    assert not narrow.nodes["lif"].saturate and not report.layers[0].saturate
+    with pytest.raises(QuantisationError, match=r"^Node 'lif': state width must be at least"):
+        quantise(large, weight_bits=8, state_bits=8)
+    clipped, report = quantise(large, weight_bits=8, state_bits=8, saturate=True)
+    found = clipped.nodes["lif"]
+    assert found.saturate and report.layers[0].saturate and clipped.proof("lif").bits > 8
+    assert (found.state_bits, found.v_lo, found.v_hi) == (8, -128, 127)
+    assert not quantise(large, weight_bits=8, saturate=True)[0].nodes["lif"].saturate  # "auto" finds a width

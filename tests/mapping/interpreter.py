@@ -5,17 +5,34 @@ Loops where the hardware has parallel lanes: this is the second opinion on the c
 
 import numpy as np
 
+from neurogen.mapping.plan import gather_potentials, read_stream, stream_for
 from neurogen.spec.events import CONTROL, END_OF_STEP, POPULATION, control_word
 from neurogen.spec.mega import BANKS, COUNTERS, PARAMETERS, MegaSpec, Op, ResetMode, Source, decode
 
 
-__all__ = ["Machine", "run_pass"]
+__all__ = ["Interpreter", "Machine"]
 
 
-def run_pass(part, words, steps):
-    """Runner for `neurogen.mapping.execute.execute`."""
-    machine = Machine(part.spec, part.program, part.weights, part.external)
-    return machine.run(words, steps), machine.states, machine.counters
+class Interpreter:
+    """In the place of an `Accelerator`, for a `Runner` that reads potentials after the last step."""
+
+    def load(self, part):
+        self.part = part
+
+    def run(self, part, events, steps, *, each_step=None):
+        assert each_step is None and part is self.part
+        self.machine = Machine(part.spec, part.program, part.weights, part.external)
+        return read_stream(part, self.machine.run(stream_for(part, events), steps), steps)
+
+    def potentials(self, part):
+        rows = self.machine.states
+        return gather_potentials(part, rows), gather_potentials(part, rows, currents=True)
+
+    def counters(self, part):
+        return self.machine.counters
+
+    def cycles(self):
+        return 0
 
 
 class Machine:
@@ -47,12 +64,16 @@ class Machine:
                 if i["end_of_step"]:
                     break
         assert self.position == len(self.words), "input words are left"
-        assert self.program[number]["end_of_program"]
         return np.array(self.out, np.uint32)
 
     def wrap(self, value):
         half = 1 << self.spec.state_bits - 1
         return (value + half) % (2 * half) - half
+
+    def total(self, value):
+        """Return a sum as an adder of the states gives it."""
+        half = 1 << self.spec.state_bits - 1
+        return np.clip(value, -half, half - 1) if self.spec.saturate else self.wrap(value)
 
     # -- Events -----------------------------------------------------------------------------------
 
@@ -103,7 +124,7 @@ class Machine:
 
     def add(self, i, row, bank, weights):
         scale = 1 << self.spec.fraction_bits[i["fraction"]]
-        self.states[row, bank] = self.wrap(self.states[row, bank] + scale * weights)
+        self.states[row, bank] = self.total(self.states[row, bank] + scale * weights)
 
     def dense(self, i, c, y, x):
         assert i["ops"] == i["groups"]
@@ -173,16 +194,17 @@ class Machine:
                 k = (row * BANKS + bank) * self.spec.parameter_rows if i["per_neuron"] else 0
                 p = self.parameters(i["weight_base"] + k)
                 state = i["state_base"] + row
-                value = self.wrap(self.states[state, bank] + p["bias"])
+                value = self.total(self.states[state, bank] + p["bias"])
                 if i.get("cuba"):
                     membrane = i["membrane_base"] + row
-                    v = self.wrap(self.states[membrane, bank] + value)
+                    v = self.total(self.states[membrane, bank] + value)
                     self.states[membrane, bank], z = self.fire(i, v, p)
                     current = self.decay(value, p["synapse_leak"])
                     self.states[state, bank] = np.clip(current, i["i_lo"], i["i_hi"])
                 else:
                     self.states[state, bank], z = self.fire(i, value, p)
-                y, x = (3 * n + d for n, d in zip(divmod(row, i["tiles_x"]), divmod(bank, 3), strict=True))
+                place = divmod(row, max(1, -(-i["out_w"] // 3))), divmod(bank, 3)
+                y, x = (3 * n + d for n, d in zip(*place, strict=True))
                 # Without `always` the gateware relies on silence outside the map.
                 outside = not i["vector"] and (y >= i["out_h"] or x >= i["out_w"])
                 z = z & (not (outside and i["always"]))

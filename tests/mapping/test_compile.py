@@ -6,17 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neurogen.flow.verify import Runner
 from neurogen.golden.network import run
 from neurogen.mapping.compile import compile_network
 from neurogen.mapping.config import load_config
-from neurogen.mapping.execute import execute
 from neurogen.mapping.plan import ConfigurationError
 from neurogen.spec.mega import MegaSpec, Op
 from neurogen.spec.network import Edge, Input, Network
 from neurogen.spec.pool import Concat, Flatten, MaxPool
-from tests.mapping.interpreter import run_pass
+from tests.mapping.interpreter import Interpreter
 from tests.mapping.networks import chain, conv, dense, lif
-from tests.networks import KINDS, random_events, random_network
+from tests.networks import KINDS, eager, random_events, random_network, saturating
 
 
 BIG = MegaSpec(lanes=2, weight_bits=4, state_bits=24, state_depth=1024, weight_depth=4096, spike_depth=2048,
@@ -31,7 +31,7 @@ SPECS = {
 
 def fitted(seed, spec, **kwargs):
     """Return a random network whose populations have fraction bits that the configuration offers."""
-    network = random_network(seed, kinds=KINDS - {"multi_spike"}, **kwargs)
+    network = random_network(seed, kinds=KINDS, **kwargs)
     nodes = {name: replace(node, fraction_bits=max(f for f in spec.fraction_bits if f <= node.fraction_bits))
              if name in network.populations else node for name, node in network.nodes.items()}
     return replace(network, nodes=nodes)
@@ -40,17 +40,18 @@ def fitted(seed, spec, **kwargs):
 def compare(network, plan, seed=0, steps=6, density=0.2):
     """Execute a plan and compare spikes, states and counters with the golden model; return both results."""
     events = random_events(network, seed, steps, density)
-    golden, mine = run(network, events), execute(plan, events, run_pass)
+    golden, mine = run(network, events), Runner(Interpreter(), plan).run(events)
+    totals = plan.totals(mine.counters)
     for name in network.populations:
         expected = golden.spikes[name].counts()
         if name in plan.observed:
-            assert (mine.events[name].counts() == expected).all(), name
-        assert (mine.potentials[name] == golden.potentials[name][-1]).all(), name
-        assert mine.counters[name]["spikes"] == golden.spike_counts[name].sum(), name
+            assert (mine.spikes[name].counts() == expected).all(), name
+        assert (mine.potentials[name][-1] == golden.potentials[name][-1]).all(), name
+        assert totals[name]["spikes"] == golden.spike_counts[name].sum(), name
         if network.nodes[name].cuba:
-            assert (mine.currents[name] == golden.currents[name][-1]).all(), name
+            assert (mine.currents[name][-1] == golden.currents[name][-1]).all(), name
     for name, count in golden.events_in.items():
-        found = mine.counters.get(name, {"events": 0, "sops": 0})  # behind a read-out: nothing is ever sent
+        found = totals.get(name, {"events": 0, "sops": 0})  # behind a read-out: nothing is ever sent
         assert found["events"] == count.sum(), name
         assert found["sops"] == golden.sops[name].sum(), name
     return golden, mine
@@ -66,6 +67,74 @@ def test_random_networks_do_what_golden_does(seed, name):
         assert "pool" in str(error)
         return
     compare(network, plan, seed)
+
+
+def test_neurons_that_fire_several_times():
+    """A sweep and a plane of spikes for each time; read, emitted, pooled and sent on to later passes."""
+    reached, most = set(), 0
+    for seed in range(40):
+        spec = replace(BIG, state_depth=(1024, 64)[seed % 2])
+        network = fitted(seed, spec)
+        bits = {"fraction_bits": 0}
+        network = eager(replace(network, nodes={n: replace(node, **bits) if n in network.populations else node
+                                                for n, node in network.nodes.items()}), 4 + 4 * (seed % 6))
+        try:
+            plan = compile_network(network, spec, observe="all")
+        except ConfigurationError:
+            continue
+        golden, _ = compare(network, plan, seed, density=0.5)
+        for name in network.populations:
+            times = int(golden.spikes[name].counts().max())
+            most = max(most, times)
+            node = network.nodes[name]
+            reached |= {("cuba" if node.cuba else "plain"), ("map" if len(node.shape) == 3 else "vector"),
+                        plan.strategy, *(f"to {type(network.nodes[e.target]).__name__}"
+                                         for e in network.targets(name))} if times > 1 else set()
+            reached |= {"bias"} if times > 1 and network.total_bias(name).any() else set()
+    assert most >= 5
+    assert reached >= {"cuba", "plain", "map", "vector", "resident", "passes", "bias", "to Conv", "to Dense",
+                       "to MaxPool", "to Flatten", "to Concat"}
+
+
+def clipping(seed, spec):
+    """Return a random network whose additions are clipped; where maps are recurrent, it does not compile."""
+    network = random_network(seed, kinds=KINDS - ({"recurrent"} if seed % 4 else set()))
+    network = saturating(network, spec.state_bits)
+    nodes = {name: replace(node, fraction_bits=6) if name in network.populations else node
+             for name, node in network.nodes.items()}
+    return replace(network, nodes=nodes)
+
+
+@pytest.mark.parametrize("name", ["tiny", "one_lane", "external"])
+def test_networks_that_saturate(name):
+    """The order of events is that of the contract, however the work is split."""
+    spec = replace({**SPECS, **SMALL}[name], state_bits=12, fraction_bits=(0, 6), saturate=True)
+    different, reached, refused = 0, set(), set()
+    for seed in range(40):
+        network = clipping(seed, spec)
+        try:
+            plan = compile_network(network, spec, observe="all")
+        except ConfigurationError as error:
+            refused |= {"order"} if "in raster order" in str(error) else set()
+            continue
+        golden, _ = compare(network, plan, seed, steps=4, density=0.4)
+        reached.add(plan.strategy)
+        loose = replace(network, nodes={
+            name: replace(node, state_bits=32, saturate=False) if name in network.populations else node
+            for name, node in network.nodes.items()})
+        events = random_events(network, seed, 4, 0.4)
+        different += any((run(loose, events).potentials[n] != golden.potentials[n]).any()
+                         for n in network.populations)
+    assert different >= 8 and refused == {"order"} and "passes" in reached
+    assert name != "external" or any("external" in strategy for strategy in reached)
+
+
+def test_only_configurations_that_clip_take_networks_that_do():
+    network = clipping(1, replace(BIG, state_bits=12))
+    for change in ({"state_bits": 12}, {"saturate": True, "state_bits": 16}):
+        with pytest.raises(ConfigurationError, match=r"clips its additions to 12 bits: the configuration "
+                                                     r"must have state_bits 12 and saturate: true, not "):
+            compile_network(network, replace(BIG, **change))
 
 
 def test_random_networks_reach_every_situation():
@@ -188,7 +257,7 @@ def test_stream_operations_become_fields():
     first = next(i for i in plan.passes[0].instructions if i.op is Op.INTEGRATE)
     assert (first.fields["pool_log2"], first.fields["max_pool"], first.fields["in_h"]) == (2, 1, 3)
     golden, mine = compare(network, plan, steps=8)
-    assert len(golden.spikes["lif"]) and len(mine.events["out"]) == 0
+    assert len(golden.spikes["lif"]) and len(mine.spikes["out"]) == 0
 
 
 def test_a_synapse_that_feeds_two_populations_counts_its_events_once():
@@ -222,7 +291,7 @@ def test_lower_bound_is_operations_and_swept_rows():
     plan = compile_network(network, BIG)
     golden, mine = compare(network, plan, steps=2)
     events = int(golden.events_in["conv0"].sum())
-    assert plan.passes[0].lower_bound(mine.passes[0]) == events * 4 * 2 + 2 * 2 * 9  # subs, groups; rows
+    assert plan.passes[0].lower_bound(mine.counters[0]) == events * 4 * 2 + 2 * 2 * 9  # subs, groups; rows
 
 
 def test_every_step_ends_with_one_tick():
@@ -230,7 +299,7 @@ def test_every_step_ends_with_one_tick():
         plan = compile_network(chain((2, 9, 9), conv(4, 2), conv(4, 4), reset="none"), BIG, observe=observe)
         program = plan.passes[0].instructions
         assert [bool(i.fields.get("tick")) for i in program] == [False] * (len(program) - 1) + [True]
-        assert program[-1].fields["end_of_step"] and program[-1].fields["end_of_program"]
+        assert [bool(i.fields.get("end_of_step")) for i in program] == [False] * (len(program) - 1) + [True]
 
 
 def test_maps_of_the_reference_run_on_the_default_configuration():

@@ -29,9 +29,10 @@ def wired(nodes, *edges, outputs=("lif",)):
 
 
 def test_multi_spike():
-    refused(chain((4,), dense(3, 4), multi_spike=True),
-            "Node 'lif0': neurons must emit at most one spike per step on this accelerator, not several "
-            "(multi_spike)")
+    refused(chain((4,), dense(3, 4), multi_spike=True, threshold=1),
+            "Node 'lif0': neurons must emit at most 64 spikes per step on this accelerator, a sweep each, "
+            "and potentials up to 108 with a threshold of 1 may bring 108; use a larger threshold, a "
+            "narrower guard band, or one spike per step")
 
 
 @pytest.mark.parametrize("pools, size", [((3,), 3), ((2, 3), 6), ((4, 4), 16)])

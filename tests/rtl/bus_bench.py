@@ -7,8 +7,6 @@ import cocotb
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from neurogen.rtl.bus import (
@@ -21,6 +19,7 @@ from neurogen.rtl.bus import (
 )
 from neurogen.rtl.memory import Ram
 from neurogen.rtl.streams import Queue, pipe
+from neurogen.testing.cocotb_streams import start
 
 
 class System(wiring.Component):
@@ -57,23 +56,18 @@ def pauses(seed):
     return (rng.random() < 0.5 for _ in itertools.count())
 
 
-async def start(dut):
+async def open_ports(dut):
     """Start the clock, and return the drivers of the ports."""
     axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil_"), dut.clk, dut.rst)
     source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_"), dut.clk, dut.rst)
     sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_"), dut.clk, dut.rst)
-    dut.rst.value = 1
-    Clock(dut.clk, 10, unit="ns").start()
-    for _ in range(3):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
-    await RisingEdge(dut.clk)
+    await start(dut, cycles=3)
     return axil, source, sink
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def memory_behind_axi_lite(dut):
-    axil, _, _ = await start(dut)
+    axil, _, _ = await open_ports(dut)
     write, read = axil.write_if, axil.read_if
     channels = write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel
     for number, channel in enumerate(channels):
@@ -88,7 +82,7 @@ async def memory_behind_axi_lite(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def packets_through_axi_stream(dut):
-    _, source, sink = await start(dut)
+    _, source, sink = await open_ports(dut)
     source.set_pause_generator(pauses(5))
     sink.set_pause_generator(pauses(6))
     rng = random.Random(2)

@@ -5,7 +5,7 @@ from collections import deque
 
 from amaranth.sim import Simulator
 
-from fpga.driver import Transport
+from fpga.transports import Transport
 
 
 class Device:
@@ -22,6 +22,7 @@ class Device:
         self.taken = []
         self.outputs = deque()
         self.cycles = 0
+        self.flush = False  # level of the port
         self._rng = random.Random(seed)
         self.bus_pause, self.take_pause, self.give_pause = bus_pause, take_pause, give_pause
         self.simulator = Simulator(dut)
@@ -64,6 +65,7 @@ class Device:
                 ctx.set(o.valid, 1)
                 ctx.set(o.payload, self.outputs[0])
             ctx.set(i.ready, self._happens(self.take_pause))
+            ctx.set(self.dut.flush, self.flush)
             _, _, taken, word, given = await ctx.tick().sample(
                 i.valid & i.ready, i.payload, o.valid & o.ready)
             if given:

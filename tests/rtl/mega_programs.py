@@ -15,7 +15,7 @@ SPEC = MegaSpec(lanes=2, clusters=2, weight_bits=4, state_bits=12, state_depth=3
 
 def words(*instructions):
     """Return the program; the last instruction ends the step."""
-    last = dict(instructions[-1], end_of_step=1, end_of_program=1)
+    last = dict(instructions[-1], end_of_step=1)
     return np.array([w for i in (*instructions[:-1], last) for w in encode(SPEC, i)], np.uint32)
 
 
@@ -46,7 +46,7 @@ def layer(channels, height, width, *, pool_log2=0, max_pool=0, sweep=True, **fie
                  "pad_y": 1, "pad_x": 1, "subs": 1, "words_per_channel": 1, "ops": 1, "groups": 1,
                  "group_rows": rows, "last_lanes": SPEC.total_lanes, "out_h": height, "out_w": width,
                  "out_tiles_x": tiles_x, "pool_log2": pool_log2, "max_pool": max_pool} | fields
-    swept = {"op": Op.SWEEP, "rows": tiles, "tiles_x": tiles_x, "weight_base": channels, "out_h": height,
+    swept = {"op": Op.SWEEP, "rows": tiles, "weight_base": channels, "out_h": height,
              "out_w": width, "v_lo": -2048, "v_hi": 2047}
     emit = {"op": Op.EMIT, "rows": tiles if sweep else 0, "tiles": rows, "tiles_x": tiles_x, "population": 5,
             "tick": 1}

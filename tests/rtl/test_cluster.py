@@ -28,7 +28,15 @@ class Bench:
         self.spec, self.dut, self.rng = spec, Cluster(spec), random.Random(seed)
         self.weights = [[[self.rng.randrange(-8, 8) for _ in range(LANES)] for _ in range(spec.weight_depth)]
                         for _ in range(BANKS)]
+        self.clipped = set()
         self.states = [[[0] * LANES for _ in range(spec.state_depth)] for _ in range(BANKS)]
+
+    def total(self, value):
+        low, high = -(1 << self.spec.state_bits - 1), (1 << self.spec.state_bits - 1) - 1
+        if not self.spec.saturate:
+            return wrap(value, self.spec.state_bits)
+        self.clipped |= {"low"} if value < low else {"high"} if value > high else set()
+        return min(max(value, low), high)
 
     def run(self, scenario):
         async def bench(ctx):
@@ -90,7 +98,7 @@ class Bench:
                     state = self.states[b][rows[b]]
                     for lane in range(LANES):
                         add = self.weights[tap][row][lane] << spec.fraction_bits[fraction]
-                        state[lane] = wrap(state[lane] + add, spec.state_bits)
+                        state[lane] = self.total(state[lane] + add)
         return forwarded
 
     async def check(self, ctx):
@@ -128,6 +136,21 @@ def test_random_operations():
         await bench.check(ctx)
 
     bench.run(scenario)
+
+
+@pytest.mark.parametrize("bits", [8, 9])
+def test_sums_are_clipped(bits):
+    """States narrower than a shifted weight, and forwarded sums: 200 operations on two rows."""
+    spec = replace(SPEC, state_bits=bits, fraction_bits=(0, 6), saturate=True)
+    bench, rng = Bench(spec), random.Random(2)
+    operations = [operation(rng, spec, rows=2) for _ in range(200)]
+
+    async def scenario(ctx):
+        await bench.operate(ctx, operations)
+        await bench.check(ctx)
+
+    bench.run(scenario)
+    assert bench.clipped == {"low", "high"}
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3])

@@ -7,7 +7,9 @@ import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
 
-from neurogen.rtl.hostlink import FrameReceiver, FrameSender, HostLink, LinkCore, UartRx, UartTx
+from neurogen.rtl.frames import FrameReceiver, FrameSender
+from neurogen.rtl.hostlink import HostLink, LinkCore
+from neurogen.rtl.uart import UartRx, UartTx
 from neurogen.spec.hostlink import (
     END,
     ESCAPE,
@@ -345,3 +347,27 @@ def test_wrong_parameters(build, error, message):
 def test_divisor_from_a_clock():
     assert HostLinkSpec.for_clock(12_000_000, 1_000_000, slot_log2=8).divisor == 12
     assert HostLinkSpec.for_clock(25_000_000, 115_200).divisor == 217
+
+
+@pytest.mark.parametrize("how", ["hello", "flush"])
+def test_queues_are_emptied(how):
+    """What an interrupted run has left must not reach the next one, in either direction."""
+    channel = session(take_pause=1.0)  # an accelerator that stands still
+    device = channel.device
+    device.outputs.extend(range(100, 105))
+    words = b"".join(word.to_bytes(4, "little") for word in (1, 2, 3))
+    (reply,) = channel.ask(Request(Command.EVENTS, 0, data=words))
+    assert reply.done == 3 and reply.free == SPEC.in_words - 2  # one waits at the output
+    assert not device.outputs  # all in the other queue
+    if how == "hello":
+        (reply,) = channel.ask(Request(Command.HELLO, 0))
+        assert reply.free == SPEC.in_words
+    else:
+        device.flush = True
+        device.cycle()
+        device.flush = False
+    (reply,) = channel.ask(Request(Command.EVENTS, 1, count=8, data=bytes([7, 0, 0, 0])))
+    assert reply.data == b"" and reply.done == 1
+    device.take_pause = 0.0
+    (reply,) = channel.ask(Request(Command.EVENTS, 2, count=8))
+    assert device.taken == [7] and reply.data in (b"", bytes([8, 0, 0, 0]))

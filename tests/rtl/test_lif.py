@@ -80,6 +80,39 @@ def test_datapath_equals_the_contract(bits):
                     ("exact", True), ("exact", False)}
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_sums_are_clipped(bits):
+    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
+    dut, rng, seen = LifDatapath(1, bits, saturate=True), random.Random(bits), set()
+    stimulus = [(rng.choice([low, high, rng.randint(low, high)]),
+                 rng.choice([low, high, rng.randint(low, high)]),
+                 rng.choice([1, high, rng.randint(1, high)])) for _ in range(300)]
+
+    async def bench(ctx):
+        ctx.set(dut.fire, 1)
+        ctx.set(dut.lo, low)
+        ctx.set(dut.hi, high)
+        for cycle in range(len(stimulus) + LifDatapath.LATENCY):
+            for name, value in zip(("v", "addend", "threshold"), stimulus[min(cycle, len(stimulus) - 1)],
+                                   strict=True):
+                ctx.set(getattr(dut, name)[0], value)
+            if cycle >= LifDatapath.LATENCY:
+                v, addend, threshold = stimulus[cycle - LifDatapath.LATENCY]
+                s = min(max(v + addend, low), high)
+                seen.add((s > v + addend) - (s < v + addend))
+                v_next, spike = step(s, threshold, 0, 0, reset=ResetMode.SUBTRACT, leaky=False, fire=True,
+                                     lo=low, hi=high)
+                assert (ctx.get(dut.integrated[0]), ctx.get(dut.v_next[0]), ctx.get(dut.spike)) == (
+                    s, v_next, spike)
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen == {-1, 0, 1}
+
+
 SPECS = {
     "subtract": Lif(shape=(5,), threshold=40, decay=3000, bias=3, fraction_bits=2, state_bits=12,
                     v_lo=-500, v_hi=300, initial=-3),

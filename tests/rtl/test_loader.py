@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from amaranth.sim import Simulator
 
-from neurogen.rtl.loader import Loader
+from neurogen.rtl.loader import Loader, ReadGuard
 from neurogen.spec.mega import BANKS, MegaSpec
 
 
@@ -81,3 +81,49 @@ def test_a_word_takes_its_access_and_four_cycles(wait):
     assert gaps == {wait + 4, wait + 5}  # and a cycle for each row
     # A cycle for each row and to find that there are no more; one until the last weight is written.
     assert cycles == 2 * 9 * (wait + 4) + 3 + 1
+
+
+@pytest.mark.parametrize("wait", [0, 1, 4])
+@pytest.mark.parametrize("cut_at", range(12))
+def test_an_access_that_is_cut_is_finished_and_its_answer_dropped(wait, cut_at):
+    """An initiator reads 5, 6, 7 ...; it is reset once, and then reads 50, 51 ..."""
+    dut, answers, transfers = ReadGuard(7), [], []
+    memory = [1000 + n for n in range(128)]
+
+    async def bench(ctx):
+        inner, outer = dut.initiator, dut.bus
+        address, waited, strobed = 5, 0, None
+        for cycle in range(40):
+            ctx.set(inner.cyc, 1)
+            ctx.set(inner.stb, 1)
+            ctx.set(inner.adr, address)
+            ctx.set(dut.cut, cycle == cut_at)
+            at = ctx.get(outer.adr)
+            # The protocol: it stays as it is until the acknowledge.
+            assert ctx.get(outer.cyc) and ctx.get(outer.stb) and not ctx.get(outer.we)
+            assert strobed in (None, at)
+            acknowledge = waited == wait
+            ctx.set(outer.ack, acknowledge)
+            ctx.set(outer.dat_r, memory[at] if acknowledge else 0)
+            if acknowledge:
+                transfers.append(at)
+            strobed, waited = (None, 0) if acknowledge else (at, waited + 1)
+            if ctx.get(inner.ack):
+                answers.append((address, ctx.get(inner.dat_r)))
+                address += 1
+            await ctx.tick()
+            if cycle == cut_at:
+                address = 50
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert all(answer == memory[address] for address, answer in answers)
+    found = [address for address, _ in answers]
+    old = [address for address in found if address < 50]
+    new = found[len(old):]
+    assert old == list(range(5, 5 + len(old))) and new == list(range(50, 50 + len(new))) and len(new) >= 4
+    # One access more than answers, unless the cut met an acknowledge.
+    assert [t for t in transfers if t < 50] in (old, [*old, 5 + len(old)])
+    assert (len([t for t in transfers if t < 50]) == len(old)) == (cut_at % (wait + 1) == wait)

@@ -15,7 +15,7 @@ from neurogen.mapping.compile import compile_network
 from neurogen.rtl.mega import Mega
 from neurogen.spec.conv import Conv
 from neurogen.spec.events import END_OF_STEP, POPULATION, Events, control_word, pack_words
-from neurogen.spec.mega import COUNTERS, Csr, MemorySelect, Op
+from neurogen.spec.mega import COUNTERS, ControlBit, Csr, MemorySelect, Op
 from neurogen.spec.pool import MaxPool
 from tests.mapping.networks import chain
 from tests.rtl.mega_programs import SPEC, image, layer, words
@@ -268,7 +268,7 @@ def test_verilog_has_the_documented_ports(text):
     found = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", top, re.MULTILINE)
     ports = {name: (kind, int(high or 0) + 1) for kind, high, name in found}
     bus = {"cyc": 1, "stb": 1, "we": 1, "dat_w": 32, "dat_r": 32, "ack": 1}
-    wanted = {"clk": ("input", 1), "rst": ("input", 1), "idle": ("output", 1)}
+    wanted = {"clk": ("input", 1), "rst": ("input", 1), "idle": ("output", 1), "flush": ("output", 1)}
     for name, mine, other, width in (("bus", "input", "output", 16), ("mem", "output", "input", 30)):
         for member, bits in {**bus, "adr": width}.items():
             wanted[f"{name}__{member}"] = (other if member in ("dat_r", "ack") else mine, bits)
@@ -282,3 +282,22 @@ def test_verilog_has_the_documented_ports(text):
 def test_parameters_are_checked():
     with pytest.raises(TypeError, match=r"^Mega parameters must be a MegaSpec, not 'mega'$"):
         Mega("mega")
+
+
+def test_abort_in_the_middle_of_a_load_finishes_the_access(device):
+    """A Wishbone cycle ends with its acknowledge; the answer that comes late belongs to nobody."""
+    model, rows = device.model, 3
+    model.attach_memory(np.arange(200, dtype=np.uint32), latency=300)
+    device.load([{"op": Op.LOAD, "rows": rows, "external": 10}, {"op": Op.EMIT, "tick": 1}])
+    before = model.memory_transfers
+    model.write(Csr.STEPS, 1)
+    model.write(Csr.CONTROL, ControlBit.START)
+    model.run(100)
+    assert (model.get("mem__cyc"), model.get("mem__stb"), model.get("mem__adr")) == (1, 1, 10)
+    model.write(Csr.CONTROL, ControlBit.ABORT)
+    assert device.status() == 0
+    for _ in range(3):
+        model.run(10)
+        assert (model.get("mem__cyc"), model.get("mem__stb"), model.get("mem__adr")) == (1, 1, 10)
+    assert device.run([]) == [TICK]
+    assert model.memory_transfers - before == 1 + rows * 9 * SPEC.total_lanes // 4

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -17,14 +18,14 @@ SPEC = MegaSpec(lanes=2, weight_bits=4, state_bits=12, state_depth=32, weight_de
 class Bench:
     """A sequencer whose unit takes random times and counts random numbers."""
 
-    def __init__(self, program, seed=0, longest=8):
-        self.dut, self.program, self.rng = Sequencer(SPEC), program, random.Random(seed)
+    def __init__(self, program, seed=0, longest=8, spec=SPEC):
+        self.dut, self.program, self.rng = Sequencer(spec), program, random.Random(seed)
         self.longest = longest
         self.executed, self.executions, self.waits = [], [], []  # fields, cycle of execute, cycles of work
         self.counters = [[0] * len(COUNTERS) for _ in program]
 
     async def write(self, ctx):
-        words = [word for i in self.program for word in encode(SPEC, i)]
+        words = [word for i in self.program for word in encode(self.dut.spec, i)]
         ctx.set(self.dut.w_en, 1)
         for address, word in enumerate(words):
             ctx.set(self.dut.w_addr, address)
@@ -95,7 +96,7 @@ def program(count=4, seed=1):
                   for name, (width, signed) in SPEC.instruction_fields().items()}
         last = int(number == count - 1)
         instructions.append(fields | {"op": rng.choice(list(Op)), "once": int(number == 1),
-                                      "state_base": number, "end_of_step": last, "end_of_program": last})
+                                      "state_base": number, "end_of_step": last})
     return instructions
 
 
@@ -185,6 +186,48 @@ def test_unknown_operation_stops(op):
         await bench.go(ctx, "start", 1)
         assert not ctx.get(bench.dut.unknown)
         assert len(bench.executed) == 4
+
+    bench.run(scenario)
+
+
+def test_going_on_after_a_stop_runs_as_many_steps_as_asked_for():
+    """The steps that the stopped run did not get to are not made up for."""
+    good, bad = program(2), program(2)
+    bad[1] |= {"op": 7, "once": 0}
+    bench = Bench(good)
+
+    async def scenario(ctx):
+        await bench.write(ctx)
+        await bench.go(ctx, "start", 1)
+        bench.program = bad
+        await bench.write(ctx)
+        await bench.go(ctx, "proceed", 5)
+        assert ctx.get(bench.dut.unknown) and ctx.get(bench.dut.step) == 1
+        bench.program = good
+        await bench.write(ctx)
+        await bench.go(ctx, "proceed", 2)
+        assert ctx.get(bench.dut.step) == 3 and not ctx.get(bench.dut.unknown)
+
+    bench.run(scenario)
+
+
+def test_load_without_external_memory_is_an_unknown_operation():
+    inside = replace(SPEC, external=False)
+    with pytest.raises(ValueError, match=r"^Instruction LOAD must have a configuration with external "):
+        encode(inside, {"op": Op.LOAD, "rows": 1})
+    bench = Bench([{"op": Op.INIT, "state_base": 0, "end_of_step": 1}], spec=inside)
+
+    async def scenario(ctx):
+        await bench.write(ctx)
+        await bench.go(ctx, "start", 1)
+        assert not ctx.get(bench.dut.unknown) and len(bench.executed) == 1
+        ctx.set(bench.dut.w_en, 1)  # the operation is in the lowest bits of the first word
+        ctx.set(bench.dut.w_addr, 0)
+        ctx.set(bench.dut.w_data, encode(inside, bench.program[0])[0] & ~7 | Op.LOAD)
+        await ctx.tick()
+        ctx.set(bench.dut.w_en, 0)
+        await bench.go(ctx, "start", 1)
+        assert ctx.get(bench.dut.unknown) and len(bench.executed) == 1
 
     bench.run(scenario)
 

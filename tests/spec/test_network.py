@@ -77,7 +77,7 @@ def test_networks_of_wrong_parts_are_refused_by_name(change, message):
     (lambda: Input(shape=(0,)), ValueError, "Input size must be at least 1, not 0"),
     (lambda: Input(shape=(2, 2)), ValueError, "Input shape must be (N,) or (C, H, W), not (2, 2)"),
     (lambda: Input(shape=(2,), max_multiplicity=0), ValueError,
-     "Input multiplicity must be at least 1, not 0"),
+     "Input multiplicity must be between 1 and 65535, not 0"),
     (lambda: Edge("a", "b", -1), ValueError, "Edge delay must be between 0 and 255 steps, not -1"),
     (lambda: Edge("a", "b", 256), ValueError, "Edge delay must be between 0 and 255 steps, not 256"),
     (lambda: Edge("", "b"), TypeError, "Edge source must be a non-empty string, not ''"),
