@@ -36,7 +36,7 @@ def test_adapt_raises_the_accuracy_and_can_be_undone(tmp_path):
     def correct(weights):
         return (infer(CONFIGS["digits"], [weights], tests.rasters)[0].argmax(1) == tests.labels).mean()
     assert correct(before) < 0.3 and correct(after) > 0.7
-    assert f"{100 * correct(after):.1f} %" in result.stdout.strip().splitlines()[-2]
+    assert f"{100 * correct(after):.1f} %" in result.stdout.strip().splitlines()[-3]
     for options, expected in (((), after), (("--undo",), before)):
         result = call("adapt", "--samples", "1", "--weights", str(path), *options, "--out", str(again))
         assert result.exit_code == 0, result.output
