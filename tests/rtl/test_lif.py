@@ -113,6 +113,37 @@ def test_sums_are_clipped(bits):
     assert seen == {-1, 0, 1}
 
 
+def test_datapath_keeps_its_outputs_without_valid_inputs():
+    lanes, bits, rng = 2, 12, random.Random(3)
+    dut = LifDatapath(lanes, bits)
+    stimulus = [(rng.random() < 0.4, *random_vector(rng, lanes, bits)) for _ in range(150)]
+
+    async def bench(ctx):
+        changes = 0
+        for cycle, (valid, control, values) in enumerate(stimulus):
+            for name, value in {**control, "valid": valid}.items():
+                ctx.set(getattr(dut, name), value)
+            for lane, value in enumerate(values):
+                for name in value:
+                    ctx.set(getattr(dut, name)[lane], value[name])
+            past = [entry[1:] for entry in stimulus[:max(0, cycle - LifDatapath.LATENCY + 1)] if entry[0]]
+            if past:
+                control, values = past[-1]
+                for lane, value in enumerate(values):
+                    s = value["v"] + value["addend"]
+                    wanted = step(s, value["threshold"], value["leak"], value["reset_value"], **control)
+                    assert ctx.get(dut.integrated[lane]) == s
+                    assert (ctx.get(dut.v_next[lane]), ctx.get(dut.spike) >> lane & 1) == wanted
+                changes += not stimulus[cycle - LifDatapath.LATENCY][0]
+            await ctx.tick()
+        assert changes > 30
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
 SPECS = {
     "subtract": Lif(shape=(5,), threshold=40, decay=3000, bias=3, fraction_bits=2, state_bits=12,
                     v_lo=-500, v_hi=300, initial=-3),
