@@ -109,13 +109,16 @@ def _sink(items: list[str]) -> list[str]:
     items = list(items)
     for count, (condition, members) in enumerate(groups.items()):
         names = variables[condition]
-        text = [f"  always @(posedge clk)\n    if ({condition}) begin : rewritten_{count}\n"]
+        # Variables of a task: Verilator makes them those of a C++ function, and those of a block global.
+        text = [f"  task automatic rewritten_{count};\n"]
         text += [items[wires[name]].replace("wire", "    reg", 1) for name in names]
+        text += ["    begin\n"]
         text += [items[assigns[name]].replace("assign", "   ", 1) for name in reversed(names)]
         text += [_GUARDED.fullmatch(items[number])[4] for number in members]
+        text += [f"    end\n  endtask\n  always @(posedge clk)\n    if ({condition}) rewritten_{count};\n"]
         for number in (*members, *(place[name] for name in names for place in (wires, assigns))):
             items[number] = ""
-        items[members[0]] = "".join(text) + "    end\n"
+        items[members[0]] = "".join(text)
     return items
 
 

@@ -108,7 +108,7 @@ def test_registers_get_their_next_states_without_combinational_blocks():
     assert text.count("always @*") > 10
     found = rewrite(text)
     assert "always @*" not in found
-    assert found.count("if (valid) begin : rewritten_") == 1
+    assert found.count("if (valid) rewritten_") == 1
     # What is left of the wires is outputs and what the outputs are made of.
     assert found.count("\n  assign ") < text.count("\n  assign ") / 4
 
