@@ -29,10 +29,15 @@ class LearnEngine(wiring.Component):
     The words of neurons of a layer are taken one after the other. Weights of a word lie in one column, in
     which each weight is read and written at most once per step, so that no update waits for another.
 
-    **Timing.** With ``E`` rows that spike, ``N`` words, ``S`` of them with spikes, and ``G`` rows of ``P``
-    and ``Q``, a step of a layer that does not learn takes about ``2 (rows / L) + E + N (E + 7) + S (G + 4)
-    + G`` cycles. Learning adds ``3 C + 10`` for each kind of error, ``C + 9`` for each word with an open
-    window, and a cycle for each word of weights that is updated, with 4 more for each run of them.
+    **Timing.** A step of a layer that does not learn takes
+
+    ``R + A + N (E + 7) + (S + 2) (G + 4) + 2`` cycles
+
+    with ``R`` words of rows, ``A`` the sum over them of their spikes, or 1 where there are none, ``E`` rows
+    that spike (-2 if none does), ``N`` words of neurons, ``S`` of them with spikes, and ``G`` rows of ``P``
+    and ``Q``; in layers that are not the last, ``N - G - 3`` more. Learning adds ``3 C + 11`` for each kind
+    of error, ``C + 9`` for each word with an open window, and a cycle for each word of weights that is
+    updated, with about five more for each run of them.
 
     **Reset.** Stops at once; memories keep their contents. After a reset, or power-on, state is cleared by
     the first ``Kind.BEGIN``; weights are whatever the memory holds.

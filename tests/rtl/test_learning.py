@@ -148,3 +148,31 @@ def test_a_reset_keeps_the_settings_of_the_spec():
     assert port.model.read(Csr.SEED) == 1
     port.model.write(Csr.SEED, 0)  # would stay zero for ever
     assert port.model.read(Csr.SEED) == 1
+
+
+@pytest.mark.parametrize("name", ["one", "odd", "deep"])
+def test_inference_takes_the_documented_cycles(name):
+    spec = SPECS[name]
+    port, golden = both(spec)
+    raster = samples(spec, 1)[0][0]
+    golden.begin()
+    port.begin()
+    port.model.write(Csr.COUNTER, 0)
+    total, fired = 0, [np.zeros(w.weights.shape[1]) for w in golden.layers]
+    for row in raster:
+        before, fired = fired, golden.step(np.flatnonzero(row))
+        spikes = row
+        for k, layer in enumerate(spec.layers):
+            own = before[k] if layer.recurrent else []
+            words = [np.pad(array, (0, -len(array) % spec.lanes)).reshape(-1, spec.lanes).sum(1)
+                     for array in (spikes, own)]
+            a = np.concatenate(words).astype(int)
+            n, s = spec.words(layer.neurons), int(fired[k].reshape(-1, spec.lanes).any(1).sum())
+            g, last = spec.class_rows(k), k == len(spec.layers) - 1
+            e = int(a.sum()) or -2
+            total += len(a) + int(np.maximum(a, 1).sum()) + n * (e + 7) + (s + 2) * (g + 4) + 2
+            total += 0 if last else n - g - 3
+            spikes = fired[k][:layer.neurons]
+        port.step(np.flatnonzero(row))
+    assert port.counters()["cycles"] == total
+    assert sum(int(f.sum()) for f in fired) > 0
