@@ -242,7 +242,8 @@ def _lut(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -> Non
 def _rom(b: Builder, p: Mapping[str, Any], ins: Channels, outs: Channels) -> None:
     size = 1 << ins["a"].width
     mask = (1 << p["width"]) - 1
-    table = [value & mask for value in p["values"]] + [None] * (size - len(p["values"]))
+    table = [value & mask for value in p["values"]]
+    table += [table[-1]] * (size - len(table))  # an index out of range is answered, too
     _drive(b, outs["o"], decide(b, ins["a"].digits, table, p["width"]))
     _acknowledge(b, ins, outs["o"])
 
