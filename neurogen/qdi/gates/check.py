@@ -34,8 +34,8 @@ def check_gates(graph: Graph, tokens: Mapping[str, Sequence[int]], expected: Map
     Raises
     ------
     GateMismatch
-        At the first run with another stream, a hazard, an illegal code, an unknown net, a deadlock, or without
-        a return to rest.
+        At the first run with another stream, a hazard, an illegal code, an unknown net, a deadlock, or
+        without a return to rest.
     """
     width = {node.parameters["name"]: node.parameters["width"] for node in graph.nodes.values()
              if not node.is_block}

@@ -15,13 +15,14 @@ from random import Random
 
 from neurogen.qdi.gates.cells import HOLD
 from neurogen.qdi.gates.ends import Sink, Source, ends_of
-from neurogen.qdi.gates.netlist import Netlist
+from neurogen.qdi.gates.netlist import Channel, Netlist
 from neurogen.qdi.gates.reset import reset_values
 
 
 __all__ = ["MODES", "Delays", "Result", "Simulator", "simulate"]
 
 MODES = ("gate", "event")
+_MOVERS = {"init", "loop", "fork", "unpack", "slice", "not", "buffer", "fifo", "reg"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Result:
     waiting
         One line for each block that waits, if tokens are missing.
     quiet
-        Whether the circuit came to rest as it was before the first token; None if it never rests.
+        Whether the circuit came to rest as it was before the first token; None if it never rests. Where
+        blocks compute on a state before any input, that is asked of the border only.
     finished
         Whether all expected tokens came.
     events, time
@@ -226,7 +228,9 @@ class _Run:
         self.result.times |= {end.name: end.times for end in sinks}
         self.result.time = self.now
         if home is not None and done and not clocked:
-            self.result.quiet = self._at_rest() == home
+            border = [*n.inputs.values(), *n.outputs.values()]
+            self.result.quiet = (self._at_rest() == home if not self._ahead(home) else
+                                 not any(any(valid) or ack for valid, ack in map(self._state, border)))
         if not self.result.finished:
             self.result.waiting = self._waiting(done)
 
@@ -291,9 +295,17 @@ class _Run:
         self.result.events += budget - left
         return True
 
+    def _state(self, c: Channel) -> tuple:
+        return tuple(any(self.value[rail] for rail in digit) for digit in c.digits), self.value[c.a]
+
     def _at_rest(self) -> list[tuple]:
-        return [(tuple(any(self.value[rail] for rail in digit) for digit in c.digits), self.value[c.a])
-                for c in self.s.netlist.channels.values()]
+        return [self._state(c) for c in self.s.netlist.channels.values()]
+
+    def _ahead(self, home: list[tuple]) -> bool:
+        """Whether blocks compute before any input has come: how far depends on the values of a state."""
+        n = self.s.netlist
+        return any(any(valid) and n.blocks.get(name.rpartition(".")[0], ("init", ""))[0] not in _MOVERS
+                   for name, (valid, _) in zip(n.channels, home, strict=True))
 
     def _waiting(self, stopped: bool) -> list[str]:
         """Return a line for each block that holds a token and lacks another, or that does not go on."""

@@ -13,7 +13,8 @@ from tests.qdi import functions
 
 
 EXAMPLES = [(functions.loop_test, [0, 5, 250]), (functions.gcd, [(12, 18), (7, 7), (35, 21)]),
-            (functions.accumulate, [10, 20, 80, 3]), (functions.latch, {"xs": [0, 3, 4, 5, 7], "ys": [9, 8, 7]}),
+            (functions.accumulate, [10, 20, 80, 3]),
+            (functions.latch, {"xs": [0, 3, 4, 5, 7], "ys": [9, 8, 7]}),
             (functions.signs, [(3, -4), (-3, 4), (-60, 100), (0, 0)])]
 
 
@@ -37,8 +38,8 @@ def run_random(seeds):
                 expected = function.expected(program.stimuli)
         except QdiError:
             continue  # not in the subset: the front end's own tests look at these
-        check_gates(graph, stimuli_of(function, program.stimuli), expected, threshold=bool(seed & 1), seed=seed,
-                    delays=(("gate", 30.0), ("event", 1000.0)))
+        check_gates(graph, stimuli_of(function, program.stimuli), expected, threshold=bool(seed & 1),
+                    seed=seed, delays=(("gate", 30.0), ("event", 1000.0)))
         ran += 1
     return ran
 
