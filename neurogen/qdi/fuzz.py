@@ -272,7 +272,7 @@ def run(program: FuzzProgram) -> None:
         warnings.simplefilter("ignore", QdiWarning)
         process = program.process()
         check(process, program.stimuli, seeds=range(1))
-        check(process, program.stimuli, seeds=range(1), **random_options(program.text))
+        check(process, program.stimuli, seeds=range(1), capacities=(1,), **random_options(program.text))
 
 
 def campaign(seeds: range, test: Callable[[FuzzProgram], None] = run, *,

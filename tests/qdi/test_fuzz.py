@@ -1,0 +1,54 @@
+"""Random programs: Python and tokens agree, no graph has a dead end, and the shrinker shrinks."""
+
+import warnings
+
+import pytest
+
+from neurogen import qdi
+from neurogen.qdi.compile import PASSES
+from neurogen.qdi.fuzz import FuzzProgram, campaign, random_options, random_program, shrink
+
+
+def test_300_programs():
+    failures = campaign(range(300))
+    assert [(f.seed, f.error, f.program.text) for f in failures] == []
+
+
+def test_programs_are_what_they_should_be():
+    texts = [random_program(seed).text for seed in range(300)]
+    assert texts == [random_program(seed).text for seed in range(300)]
+    for construct in ("if ", "elif ", "else:", "for ", "while ", "break", "continue", "State[", "S[", "min(",
+                      "]["):
+        assert any(construct in text for text in texts), construct
+    assert sum("    return " in text.replace("\n    return ", "", 1) for text in texts) > 5  # early returns
+
+
+def test_options_switch_every_pass_both_ways():
+    passes = [random_options(random_program(seed).text)["passes"] for seed in range(60)]
+    for name in PASSES:
+        assert {options[name] for options in passes} == {True, False}
+
+
+def test_shrinker_finds_the_line():
+    program = next(p for p in map(random_program, range(300)) if "while" in p.text and len(p.text) > 400)
+
+    def broken(program: FuzzProgram) -> None:
+        program.process()
+        if "while" in program.text:
+            raise RuntimeError("a while")
+
+    small = shrink(program, broken, RuntimeError())
+    assert "while" in small.text and len(small.body) == 1 and len(small.text) < len(program.text)
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_each_pass_alone_is_off_and_on(name):
+    """A pass that is switched off changes some graph: the switch is connected."""
+    changed = 0
+    for seed in (3, 6, 12, 14, 19, 22, 24, 37):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", qdi.QdiWarning)
+            process = random_program(seed).process()
+            on, off = (qdi.compile(process, passes={name: value}, budget=0) for value in (True, False))
+        changed += on.to_json() != off.to_json().replace(f'"{name}": false', f'"{name}": true')
+    assert changed
