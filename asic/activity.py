@@ -76,7 +76,7 @@ def from_changes(
     order = np.argsort(nets, kind="stable")
     nets, times = nets[order], times[order]
     begins = np.flatnonzero(np.diff(nets, prepend=-1))
-    ends = [*begins[1:], len(nets)]
+    ends = [*begins[1:], len(nets)][:len(begins)]
     waves = {net: Wave(int(value), _NEVER) for net, value in enumerate(initial) if net > 1}
     for begin, end in zip(begins, ends, strict=True):
         net = int(nets[begin])

@@ -64,6 +64,7 @@ class GateModel:
         *,
         period: float = 10e-9,
         timing: Timing | None = None,
+        record: bool = True,
         seed: int = 0,
     ) -> GateRun:
         """Simulate one clock cycle for each value of the inputs.
@@ -78,6 +79,8 @@ class GateModel:
             Delays; without, everything happens at once.
         seed
             Of the random contents of registers and memories.
+        record
+            Keep what the nets did; without it, only outputs and accesses are there.
 
         Raises
         ------
@@ -101,7 +104,7 @@ class GateModel:
         out = np.zeros((cycles, max(1, len(watched))), np.uint8)
         accesses = np.zeros((max(1, len(self.graph.memories)), 2, 3), np.int64)
         initial = np.zeros(self.graph.nets, np.uint8)
-        capacity = 1 << 20
+        capacity = 1 << 20 if record else 1
         while True:
             values, memory = state.copy(), contents.copy()
             accesses[:] = 0
@@ -127,7 +130,7 @@ class GateModel:
                     f"Netlist of {self.netlist.top} still moves at the end of a period of "
                     f"{period * 1e9:g} ns: give a longer one"
                 )
-            if code == 0:
+            if code == 0 or not record:
                 break
             capacity = result.count + 1
         del arrays
@@ -139,7 +142,7 @@ class GateModel:
                 outputs[name] = [int.from_bytes(row.tobytes(), "little") for row in packed]
                 column += len(nets)
         real = len(self.netlist.names)
-        count = result.count
+        count = result.count if record else 0
         keep = (changes[:count] >> 1) < real
         return GateRun(
             outputs,

@@ -17,7 +17,7 @@ from neurogen.flow.errors import UserError, user_errors
 from neurogen.flow.event_files import save_events
 from neurogen.flow.job import Job, prepare
 from neurogen.flow.load import ImportOptions
-from neurogen.flow.pipeline import build, run_job, verify_job
+from neurogen.flow.pipeline import AsicOptions, build, run_job, verify_job
 from neurogen.flow.report import KEYS, write_report
 from neurogen.flow.terminal import print_report, show_progress
 from neurogen.frontend.rules import RULES
@@ -40,6 +40,13 @@ class Target(StrEnum):
     SIM = "sim"
     FPGA = "fpga"
     ASIC = "asic"
+
+
+class Flow(StrEnum):
+    """Who takes a hand-over."""
+
+    LIBRELANE = "librelane"
+    ORFS = "orfs"
 
 
 class Engine(StrEnum):
@@ -81,6 +88,7 @@ def _dt(text: str) -> float | str:
 
 
 _IMPORT = "Import of a .nir file"
+_ASIC = "--target asic"
 Network = Annotated[Path, typer.Option(help="Network: a .nir file, or an integer network (.npz).",
                                        show_default="the digits network that ships")]
 Config = Annotated[str | None, typer.Option(
@@ -157,19 +165,26 @@ def build_command(
         events: EventFile = None, samples: Count = 10, every_step: EveryStep = True, rule: Rule = "snntorch",
         dt: Step = "infer", reset: Reset = None, multiplicity: Multiplicity = 1,
         weight_bits: WeightBits = None, scale: ScaleOf = Scale.LAYER, state_bits: StateBits = None,
-        fraction_bits: FractionBits = None) -> None:
-    """Make Verilog, a verified simulation, or a verified bitstream, and a report."""
+        fraction_bits: FractionBits = None,
+        pdk: Annotated[str | None, typer.Option(
+            rich_help_panel=_ASIC, metavar="NAME", help="Kit: sky130, ihp-sg13g2 or asap7.")] = None,
+        pdk_root: Annotated[Path | None, typer.Option(
+            rich_help_panel=_ASIC, help="Folder of the kits.", show_default="$PDK_ROOT")] = None,
+        flow: Annotated[Flow, typer.Option(rich_help_panel=_ASIC, help="Who takes over.")] = Flow.LIBRELANE,
+        period: Annotated[float, typer.Option(
+            rich_help_panel=_ASIC, min=0.1, help="Clock period, in ns.")] = 20.0) -> None:
+    """Make Verilog, a verified simulation, a verified bitstream, or a hand-over to OpenROAD; and a report."""
     with _command():
-        if target is Target.ASIC:
-            raise UserError("--target asic waits for the OpenROAD hand-over (issue 3); "
-                            "--target verilog has what synthesis needs")
+        if target is Target.ASIC and pdk is None:
+            raise UserError("--target asic needs --pdk, such as sky130 or ihp-sg13g2")
+        asic = AsicOptions(pdk=pdk, root=pdk_root, flow=flow.value, period=period * 1e-9) if pdk else None
         options = _options(rule, dt, reset, multiplicity, weight_bits, scale, state_bits, fraction_bits)
         name, usual = _board(board, target is Target.FPGA)
         with show_progress() as progress:
             job = prepare(network=network, config=config or usual, board=name, events=events, samples=samples,
                           options=options, command=_line(), progress=progress)
             folder = _out(out, job, target.value)
-            data = build(job, target.value, folder, every_step=every_step)
+            data = build(job, target.value, folder, every_step=every_step, asic=asic)
         print_report(data, Console())
         typer.echo(f"report: {folder / 'report.html'}")
         _verdict(data)

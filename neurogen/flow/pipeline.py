@@ -35,10 +35,12 @@ from neurogen.spec.mega import MegaSpec
 from neurogen.spec.network import Network
 
 
-__all__ = ["TARGETS", "build", "run_job", "verify_job"]
+__all__ = ["TARGETS", "AsicOptions", "build", "run_job", "verify_job"]
 
 
-TARGETS = ("verilog", "sim", "fpga")
+TARGETS = ("verilog", "sim", "fpga", "asic")
+# Cycles of the first recording that a bench for netlists repeats, at most.
+_BENCH_CYCLES = 100_000
 
 
 @lru_cache(maxsize=4)
@@ -128,15 +130,27 @@ def verify_job(job: Job, *, out: str | Path | None = None, every_step: bool = Tr
     return data
 
 
+@dataclass(frozen=True, kw_only=True)
+class AsicOptions:
+    """What ``--target asic`` is for: the kit's name and root, the flow, the clock period in s."""
+
+    pdk: str
+    root: Path | None = None
+    flow: str = "librelane"
+    period: float = 20e-9
+
+
 # -- Builds -------------------------------------------------------------------------------------------
 
 
-def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) -> dict:
+def build(job: Job, target: str, out: str | Path, *, every_step: bool = True,
+          asic: AsicOptions | None = None) -> dict:
     """Write a folder of results and return the data of its report.
 
     All targets leave ``plan.json`` and the images of the plan, ``report.html``, ``report.json`` and
     ``manifest.json``. "verilog" adds ``mega.v``; "sim" adds that and verifies it in the compiled
-    simulator; "fpga" verifies, then adds a bitstream for the job's board in ``fpga/``.
+    simulator; "fpga" verifies, then adds a bitstream for the job's board in ``fpga/``; "asic" verifies, then
+    adds what OpenROAD's flows take in ``asic/``.
 
     Parameters
     ----------
@@ -146,22 +160,28 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True) ->
         Folder; replaced as a whole at the end.
     every_step
         Verify potentials after every step, not only after the last.
+    asic
+        For the target "asic".
     """
     if target not in TARGETS:
         raise UserError(f"Target must be one of {', '.join(TARGETS)}, not {target!r}")
     if target == "fpga":
         from fpga.build import check_buildable  # the tools of the extra `fpga` are needed from here on only
         check_buildable(job.spec, job.board)
+    if target == "asic":
+        pdk = _kit(asic)  # missed before the first minutes are spent
     with result_folder(out, _about(job, target)) as folder:
         write_plan(folder, job.plan)
         found, resources = None, None
         if target in ("verilog", "sim"):
             job.progress("Writing Verilog", 0, 0)
             (folder / "mega.v").write_text(_verilog(job.spec))
-        if target in ("sim", "fpga"):
+        if target in ("sim", "fpga", "asic"):
             found = _verify(job, every_step)
         if target == "fpga" and found.verification.passed:
             resources = _bitstream(job, folder)
+        if target == "asic" and found.verification.passed:
+            resources = _handover(job, pdk, asic, folder)
         data = _report(job, found, resources)
         write_report(folder, data)
     return data
@@ -179,6 +199,53 @@ def _bitstream(job: Job, folder: Path) -> dict:
         return build_fpga(job.spec, job.board, folder / "fpga", on_step=step)
     except TimingError as error:
         raise UserError(str(error)) from None
+
+
+def _kit(options: AsicOptions | None):
+    """Return the kit that is asked for, if it has the flow."""
+    from asic.build import check_flow  # the tools of the extra `asic` are needed from here on only
+    from asic.pdk import load_pdk
+    if options is None:
+        raise UserError("Target 'asic' needs a PDK")
+    pdk = load_pdk(options.pdk, options.root)
+    check_flow(pdk, options.flow)
+    return pdk
+
+
+def _handover(job: Job, pdk, options: AsicOptions, folder: Path) -> dict:
+    """Write the hand-over into ``folder/asic``; return what the report says about it."""
+    from asic.build import build_asic, record
+
+    def drive(model) -> None:
+        Runner(Accelerator(job.spec, SimulatedPort(model, job.spec)), job.plan).run(job.samples.events[0])
+
+    def step(name: str) -> None:
+        job.progress(f"{pdk.name}: {name}", 0, 0)
+
+    verilog = _verilog(job.spec)
+    step("recording the ports")
+    recording = record(verilog, "mega", drive, folder, cycles=_BENCH_CYCLES)
+    found = build_asic(verilog, "mega", pdk, folder / "asic", flow=options.flow, period=options.period,
+                       recording=recording, root=options.root, on_step=step)
+    area, loader = found["area"], found["librelane"]
+    gates = found["gates"]
+    said = loader.get("reason") or f"{len(loader['warnings'])} warnings"
+    size = (f"{found['pdk']}, after synthesis: {area['cell_count']:,} cells, {area['logic_um2']:,.0f} µm² of "
+            f"logic, {area['sequential_um2']:,.0f} µm² of registers, {area['sram_um2']:,.0f} µm² of memories "
+            f"({len(found['macros'])} macros).")
+    notes = [size, f"Netlist = RTL in {gates['values']:,} values of outputs over {gates['cycles']:,} cycles.",
+             f"LibreLane's loader: {loader['status']} ({said}).",
+             f"Timing: {found['timing']['status']}" + _slowest(found["timing"]),
+             f"Next: asic/README.md ({found['commands'].get(options.flow)})."]
+    return {"resources": None, "notes": notes, "versions": {}, "seconds": found["seconds"]}
+
+
+def _slowest(timing: dict) -> str:
+    if timing["status"] != "run":
+        return f" ({timing['reason']})."
+    periods = {corner: found.get("shortest_period") for corner, found in timing["corners"].items()}
+    return " (no wires, ideal clock): " + ", ".join(
+        f"{corner} {period * 1e9:.2f} ns" for corner, period in periods.items() if period) + "."
 
 
 def run_job(job: Job, engine: str) -> tuple[dict[str, Events], dict]:
@@ -236,7 +303,10 @@ def _report(job: Job, found: _Verified | None, built: dict | None = None) -> dic
             data["accuracy"] = found.accuracy
     if job.loaded.quantisation:
         data["quantisation"] = job.loaded.quantisation
-    if built:
+    if built and "notes" in built:
+        steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in built["seconds"].items())
+        data["notes"] = [*data["notes"], *built["notes"], f"Hand-over: {steps}."]
+    elif built:
         data["versions"] |= built["versions"]
         data["resources"] = built["resources"]
         steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in built["seconds"].items())

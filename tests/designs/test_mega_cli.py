@@ -198,7 +198,6 @@ def damaged(path, source, change):
     (["run", "--out", "a.png"], "Spikes must go to a .npz or .csv file, not a.png"),
     (["run", "--events", "nothing.npz"], "Event file must exist, and nothing.npz does not"),
     (["report", "nothing"], "Folder must hold the results of a build"),
-    (["build", "--target", "asic"], "waits for the OpenROAD hand-over"),
     (["verify", "--network", DIGITS_NIR, "--multiplicity", "65536"], "between 1 and 65535, not 65536"),
     (["verify", "--network", DIGITS_NIR, "--multiplicity", str(10**25)], "between 1 and 65535, not 1000"),
     (["verify", "--network", DIGITS_NIR, "--multiplicity", "65535", "--config", "mini"],
@@ -207,6 +206,9 @@ def damaged(path, source, change):
      "digits.npz is an integer network: nothing is left to decide for --rule, --weight-bits; give the .nir"),
     (["run", "--scale", "channel"], "nothing is left to decide for --scale"),
     (["build", "--target", "verilog", "--multiplicity", "2"], "nothing is left to decide for --multiplicity"),
+    (["build", "--target", "asic", "--pdk", "gf180"], "PDK must be one of asap7, sg13g2/ihp"),
+    (["build", "--target", "asic", "--pdk", "sky130", "--pdk-root", "."], "lacks sky130_fd"),
+    (["build", "--target", "asic"], "needs --pdk, such as sky130 or ihp-sg13g2"),
 ])
 def test_mistakes_are_one_line(monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,195 @@
+"""Everything that `--target asic` makes of a design."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from asic.bench import read_ports, write_bench
+from asic.gatesim import GateModel
+from asic.handover import FLOWS, HandoverError, write_handover
+from asic.librelane import check_config
+from asic.netlist import read_netlist
+from asic.opensta import run_timing
+from asic.pdk import Pdk
+from asic.synth import synthesise
+from neurogen.flow.tools import ToolError
+from neurogen.flow.verilator import compile_model
+
+
+__all__ = ["build_asic", "check_flow", "compare", "record"]
+
+
+_RESET = 4   # cycles of reset that a bench begins with
+_NS = 10     # of a cycle in waveforms of compiled models; the rising edge is in its middle
+# Above this many bytes of Verilog a flat netlist takes hours: components are mapped one by one.
+_LARGE = 400_000
+_WORK = 2_000_000_000  # gates times cycles that a comparison evaluates, at most
+
+
+def check_flow(pdk: Pdk, flow: str) -> None:
+    """Raise `HandoverError` if a flow is unknown, or has no such kit."""
+    there = [name for name in FLOWS if name in pdk.data["flows"]]
+    if flow not in there:
+        raise HandoverError(f"Flow for {pdk.name} must be one of {', '.join(there)}, not {flow!r}")
+
+
+def record(verilog: str, top: str, drive: Callable[[Any], None], folder: Path, *,
+           cycles: int | None = None) -> tuple[dict, dict]:
+    """Simulate the RTL, and return what its ports did: inputs and outputs as `write_bench` takes them.
+
+    The recording begins with a few cycles of reset, in which outputs are 0 here and mean nothing.
+
+    Parameters
+    ----------
+    drive
+        Called with the compiled model (a `neurogen.flow.model.Model`); runs it.
+    folder
+        For the waveforms, which are removed.
+    cycles
+        The most cycles to keep.
+    """
+    model = compile_model(verilog, top, trace="vcd", verilator_flags=("--trace-depth", "1"))
+    waves = model.trace(folder / "ports.vcd")
+    try:
+        drive(model)
+        model.end_trace()
+        names = [name for name in model.ports if name != "clk"]
+        rows = read_ports(waves, names, period=_NS, edge=_NS // 2, cycles=cycles)
+    finally:
+        waves.unlink(missing_ok=True)
+    inputs, outputs = {}, {}
+    for name, port in model.ports.items():
+        if name == "clk":
+            continue
+        values = rows[name]
+        before = [1 if name == "rst" else 0] * _RESET
+        (inputs if port.input else outputs)[name] = (port.width, before + values)
+    return inputs, outputs
+
+
+def _meanings(outputs: Mapping[str, object]) -> dict[str, str]:
+    """Return which outputs mean something only while another one is 1: payloads of streams, data of buses."""
+    rules = (("__payload", "__valid"), ("__dat_r", "__ack"), ("__adr", "__cyc"), ("__dat_w", "__cyc"),
+             ("__we", "__cyc"), ("__sel", "__cyc"))
+    found = {}
+    for name in outputs:
+        for end, other in rules:
+            if name.endswith(end) and name.removesuffix(end) + other in outputs:
+                found[name] = name.removesuffix(end) + other
+    return found
+
+
+def compare(netlist: Path, top: str, pdk: Pdk, recording: tuple[dict, dict],
+            skip: int = _RESET) -> dict[str, int]:
+    """Simulate a netlist by Liberty's functions with recorded inputs, and compare its outputs with the RTL's.
+
+    Registers and memories begin with random contents: nothing may depend on them.
+
+    Parameters
+    ----------
+    netlist
+        JSON netlist of `asic.synth.synthesise`.
+    recording
+        What `record` returned.
+    skip
+        Cycles at the beginning that are not compared.
+
+    Returns
+    -------
+    ``cycles``, ``values`` (outputs compared) and ``mismatches``.
+    """
+    inputs, outputs = recording
+    model = GateModel(read_netlist(netlist, top, pdk.library, tuple(macro.name for macro in pdk.macros)))
+    cycles = min(len(next(iter(inputs.values()))[1]), max(1000, _WORK // len(model.graph.gates)))
+    run = model.run({name: values[:cycles] for name, (_, values) in inputs.items()}, record=False)
+    meanings = _meanings(outputs)
+    values = wrong = 0
+    for name, (_, wanted) in outputs.items():
+        when = outputs[meanings[name]][1] if name in meanings else [1] * cycles
+        for cycle in range(skip, cycles):
+            if when[cycle]:
+                values += 1
+                wrong += run.outputs[name][cycle] != wanted[cycle]
+    return {"cycles": cycles, "values": values, "mismatches": wrong}
+
+
+def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "librelane",
+               period: float = 20e-9, recording: tuple[dict, dict] | None = None, skip: int = _RESET,
+               root: Path | None = None,
+               on_step: Callable[[str], None] = lambda name: None) -> dict[str, Any]:
+    """Write a hand-over into ``folder`` (new), and measure what can be measured before layout.
+
+    Besides what `write_handover` writes: ``netlist/`` (our own synthesis, as JSON and Verilog), ``bench/``
+    (``tb.v``, ``stimulus.txt``).
+
+    Parameters
+    ----------
+    verilog, top
+        The design.
+    flow
+        ``librelane`` or ``orfs``.
+    period
+        Clock period in s.
+    recording
+        What `record` returned, for the bench.
+    skip
+        Cycles at the beginning in which outputs are not compared: the reset, and what shows memories that
+        nobody has written yet.
+    root
+        A PDK_ROOT for LibreLane's loader; default: the kit's root.
+    on_step
+        Called with the name of each step that begins.
+
+    Returns
+    -------
+    ``pdk``, ``area`` (see `asic.synth.synthesise`), ``timing`` (see `asic.opensta.run_timing`), ``librelane``
+    (see `asic.librelane.check_config`), ``macros`` by instance, ``commands``, ``bench``,
+    ``gates`` (of `compare`), ``seconds`` by step.
+
+    Raises
+    ------
+    HandoverError, SramError, ToolError
+        See there.
+    """
+    check_flow(pdk, flow)
+    seconds: dict[str, float] = {}
+
+    def step(name: str, work: Callable[[], Any]) -> Any:
+        on_step(name)
+        start = time.monotonic()
+        result = work()
+        seconds[name] = round(time.monotonic() - start, 2)
+        return result
+
+    folder.mkdir(parents=True)
+    netlist = folder / "netlist"
+    netlist.mkdir()
+    flat = len(verilog) < _LARGE
+    area = step("synthesise", lambda: synthesise(verilog, top, pdk, netlist, period=period, flat=flat,
+                                                 script="tuned" if flat else "plain"))
+    gates = None
+    if recording is not None:
+        gates = step("gate-level simulation",
+                     lambda: compare(netlist / "netlist.json", top, pdk, recording, skip))
+        if gates["mismatches"]:
+            raise ToolError(f"Netlist must do what the RTL does, and differs in {gates['mismatches']} of "
+                            f"{gates['values']} values of its outputs")
+    macros = tuple(area["macros"])
+    timing = step("timing", lambda: run_timing(netlist, top, pdk, period=period, macros=macros))
+    for path in netlist.iterdir():
+        if path.suffix not in (".v", ".json") or path.stem not in ("netlist", "area"):
+            path.unlink()
+    result = step("hand-over", lambda: write_handover(folder, verilog, top, pdk, flow=flow, period=period,
+                                                      area=area))
+    bench = None
+    if recording is not None:
+        place = folder / "bench"
+        place.mkdir()
+        inputs, outputs = recording
+        bench = write_bench(place, top, inputs, outputs, period=period, skip=skip, valid=_meanings(outputs))
+    checked = {"status": "not checked", "reason": f"LibreLane has no {pdk.name}"}
+    if "librelane" in pdk.data["flows"]:
+        checked = step("LibreLane's loader", lambda: check_config(folder, pdk, root))
+    return {"pdk": pdk.title, "area": area, "timing": timing, "librelane": checked, "macros": result.macros,
+            "commands": result.commands, "bench": bench, "gates": gates, "seconds": seconds}
