@@ -159,7 +159,7 @@ class Simulator:
 
     def __init__(self, spec: Learner, weights: Sequence[np.ndarray], *, seed: int = 1):
         self.spec = spec
-        self.random = check_int("Seed", seed, minimum=1, maximum=(1 << 32) - 1)
+        self.random = seed
         self.frozen = [False] * len(spec.layers)
         self.counters = Counters()
         if len(weights) != len(spec.layers):
@@ -179,6 +179,24 @@ class Simulator:
             self.layers.append(LayerState(weights=array, means=means, **zeros))
         self.label: int | None = None
         self._t = 0
+
+    @property
+    def random(self) -> int:
+        """State of the random register, not 0."""
+        return int(self._numbers[self._taken])
+
+    @random.setter
+    def random(self, state: int) -> None:
+        state = check_int("Seed", state, minimum=1, maximum=(1 << 32) - 1)
+        self._numbers, self._taken = np.array([state], np.uint32), 0
+
+    def _take(self, count: int) -> np.ndarray:
+        """Return the states for the next words, and step the register behind them."""
+        if self._taken + count >= len(self._numbers):  # many at once cost little more than a few
+            self._numbers = random_numbers(self.random, max(1 << 14, count + 1))[0]
+            self._taken = 0
+        self._taken += count
+        return self._numbers[self._taken - count:self._taken]
 
     def begin(self, label: int | None = None) -> None:
         """Start a sample, clear all but the weights and the random register; learn if there is a label."""
@@ -278,7 +296,7 @@ class Simulator:
         modulated, traced = m.any(1), e.any(1)
         counts = len(open_rows) * modulated + len(class_rows) * traced
         firsts = np.cumsum(counts) - counts
-        numbers, self.random = random_numbers(self.random, int(counts.sum()))
+        numbers = self._take(int(counts.sum()))
         self.counters.updates += int(counts.sum())
         self.counters.skipped += len(open_rows) * int((~modulated).sum())
         split = int(np.searchsorted(open_rows, inputs))
