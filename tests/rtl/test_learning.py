@@ -72,6 +72,21 @@ def test_saturated_weights_stay_in_range_and_are_reported():
     assert port.model.read(Csr.STATUS) == 0
 
 
+def test_all_neurons_fire_and_none_fires():
+    spec = SPECS["one"]
+    port, weights = slow_port(spec), start(spec)
+    weights[0][:spec.rows(0)] = spec.weight_max
+    port.load(weights, seed=9)
+    golden = Simulator(spec, weights, seed=9)
+    full, silent = np.ones((8, spec.inputs)), np.zeros((8, spec.inputs))
+    result = compare(port, golden, [(full, 0)], every_step=True)
+    assert result.differences == 0, result.first
+    assert golden.counters.spikes >= 7 * 8 and golden.layers[0].e.min() > spec.calm_from
+    result = compare(port, golden, [(silent, 1)], every_step=True)
+    assert result.differences == 0, result.first
+    assert not golden.layers[0].e.any() and not golden.layers[0].scores.any()
+
+
 def test_label_out_of_range_is_reported_and_does_not_learn():
     spec = SPECS["one"]
     port, _ = both(spec)
@@ -176,3 +191,12 @@ def test_inference_takes_the_documented_cycles(name):
         port.step(np.flatnonzero(row))
     assert port.counters()["cycles"] == total
     assert sum(int(f.sum()) for f in fired) > 0
+
+
+def test_comparison_sees_other_random_numbers():
+    spec = SPECS["one"]
+    port, golden = both(spec)
+    golden.random = 78
+    result = compare(port, golden, samples(spec, 2))
+    assert result.differences > 0
+    assert result.first.startswith("sample 0, layer 0, weights[")
