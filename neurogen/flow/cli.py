@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from neurogen.flow.errors import user_errors
+from neurogen.flow.synth.design import Backend, Pdk
 from neurogen.flow.synth.load import load_process
-from neurogen.flow.synth.pipeline import BACKENDS, Settings, subject_of, synthesise
+from neurogen.flow.synth.pipeline import Settings, subject_of, synthesise
 from neurogen.flow.synth.terminal import print_result
 from neurogen.flow.terminal import show_progress
 
@@ -21,8 +21,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Python functions to asynchronous and clocked circuits.")
-Backend = StrEnum("Backend", {name.upper(): name for name in BACKENDS})
-_CLOCKED = Backend("clocked")
+_CLOCKED, _SKY130 = Backend("clocked"), Pdk("sky130")
 
 
 @app.callback()
@@ -36,6 +35,7 @@ def synth_command(
         backend: Annotated[Backend, typer.Option(help="Circuit to make.")] = _CLOCKED,
         out: Annotated[Path | None, typer.Option(help="Folder of the results; replaced as a whole.",
                                                  show_default="build/FUNCTION-BACKEND")] = None,
+        pdk: Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi.")] = _SKY130,
         width: Annotated[int | None, typer.Option(
             min=1, max=64, help="Bits of numbers without a type, for a function without decorator.")] = None,
         calls: Annotated[int, typer.Option(min=1, help="Random calls on which levels are compared.")] = 20,
@@ -45,7 +45,7 @@ def synth_command(
         process = load_process(function, width=width)
         folder = out if out is not None else Path("build") / f"{process.__name__}-{backend}"
         with show_progress() as progress:
-            settings = Settings(backend=str(backend), calls=calls, seed=seed)
+            settings = Settings(backend=str(backend), calls=calls, seed=seed, pdk=str(pdk))
             result = synthesise(subject_of(process, settings, progress=progress), folder, settings,
                                 command=shlex.join(["neurogen", *sys.argv[1:]]), progress=progress)
         console = Console()

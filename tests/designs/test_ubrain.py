@@ -1,12 +1,14 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import designs
 from designs.ubrain.cli import app
-from designs.ubrain.network import find_config, load_layers
+from designs.ubrain.network import Config, find_config, load_layers
 from designs.ubrain.process import make_graph, run_python
 from designs.ubrain.top import Chip
 from designs.ubrain.verify import compare_golden, make_subject, random_steps
@@ -130,6 +132,8 @@ def test_command_line_builds_a_chip(tmp_path):
     assert data["figures"]["synapses"] == "68"
 
 
-def test_network_must_be_a_file_that_fits():
-    result = CliRunner().invoke(app, ["verify", "--network", "designs/networks/digits.nir"])
-    assert result.exit_code == 1 and "error: " in result.output and "network must be" in result.output
+def test_network_must_be_of_three_layers():
+    config = Config("digits", 4, (1, 1, 1), state_bits=16, weight_bits=8,
+                    network=Path(designs.__file__).parent / "networks" / "digits.nir")
+    with pytest.raises(UserError, match=r"digits.nir: network must be "):
+        load_layers(config, Path("unused"))

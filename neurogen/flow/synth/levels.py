@@ -7,6 +7,7 @@ the same streams, whatever the order of firing, the stalls and the delays.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from neurogen.flow.synth.clocked import run_amaranth, run_verilator
@@ -55,6 +56,13 @@ class Stimulus:
     expected: dict[str, list[int]]
 
     @property
+    def unsigned(self) -> dict[str, list[int]]:
+        """The inputs as words of their widths."""
+        parameters = (self.graph.nodes[id].parameters for id in self.graph.inputs)
+        masks = {p["name"]: (1 << p["width"]) - 1 for p in parameters}
+        return {name: [x & masks[name] for x in tokens] for name, tokens in self.inputs.items()}
+
+    @property
     def wanted(self) -> dict[str, int]:
         """Number of tokens of each result."""
         return {name: len(tokens) for name, tokens in self.expected.items()}
@@ -98,13 +106,11 @@ def _verilog(s: Stimulus, runs: int, seed: int) -> str:
     return "Verilator, with stalls"
 
 
-def _gates(s: Stimulus, runs: int, seed: int) -> str:
-    simulator = Simulator(build(s.graph))
-    widths = {p["name"]: p["width"] for p in (s.graph.nodes[id].parameters for id in s.graph.inputs)}
-    tokens = {name: [x & (1 << widths[name]) - 1 for x in values] for name, values in s.inputs.items()}
+def _gates(s: Stimulus, runs: int, seed: int, *, threshold: bool = False) -> str:
+    simulator = Simulator(build(s.graph, threshold=threshold))
     for k in range(runs):
         spread, mode = _SPREADS[k % len(_SPREADS)], MODES[k // len(_SPREADS) % len(MODES)]
-        result = simulator.run(tokens, s.wanted, seed=seed + k, spread=spread, mode=mode, budget=_BUDGET)
+        result = simulator.run(s.unsigned, s.wanted, seed=seed + k, spread=spread, mode=mode, budget=_BUDGET)
         where = f"gates (delays 1 to {spread:g} by {mode}, seed {seed + k})"
         if not result.clean:
             raise SimulationError(f"{s.graph.name}: {where}: {_trouble(result)}")
@@ -121,7 +127,8 @@ def _trouble(result: GateResult) -> str:
 
 
 # Name: function that runs a level and raises `Mismatch`, `Deadlock` or `SimulationError`.
-LEVELS = {"tokens": _tokens, "clocked": _clocked, "verilog": _verilog, "gates": _gates}
+LEVELS = {"tokens": _tokens, "clocked": _clocked, "verilog": _verilog, "gates": _gates,
+          "threshold gates": partial(_gates, threshold=True)}
 
 
 def agree(stimulus: Stimulus, levels: Mapping[str, int], *, seed: int = 0) -> list[Level]:

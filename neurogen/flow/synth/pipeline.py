@@ -12,6 +12,7 @@ import neurogen
 from neurogen.flow.files import staged
 from neurogen.flow.synth.clocked import emit_verilog, run_amaranth, run_verilator
 from neurogen.flow.synth.drawing import stand_alone
+from neurogen.flow.synth.dual_rail import PDKS, make_dual_rail
 from neurogen.flow.synth.levels import Level, Stimulus, agree, prepare
 from neurogen.flow.synth.load import random_stimuli, source_lines
 from neurogen.flow.synth.page import Facts, Table, render
@@ -19,7 +20,7 @@ from neurogen.flow.tools import SimulationError
 from neurogen.qdi import Graph, Process
 from neurogen.qdi.clocked import all_slots
 from neurogen.qdi.compile import compile
-from neurogen.qdi.gates import build as build_gates
+from neurogen.qdi.gates.mapping import load_kit
 from neurogen.spec.qdi import BLOCKS
 
 
@@ -50,6 +51,8 @@ class Settings:
         every output of a fork where a short simulation of the gates stands still with them.
     levels
         Runs by level, instead of the backend's own (`neurogen.flow.synth.levels.LEVELS`).
+    pdk
+        PDK of the netlist of the backend ``qdi``, one of `neurogen.flow.synth.dual_rail.PDKS`.
     """
 
     backend: str = "clocked"
@@ -58,6 +61,12 @@ class Settings:
     passes: dict[str, bool] = field(default_factory=dict)
     buffers: str = "auto"
     levels: dict[str, int] | None = None
+    pdk: str = "sky130"
+
+    @property
+    def gates(self) -> str:
+        """Level at which the gates of the PDK are simulated."""
+        return "threshold gates" if load_kit(PDKS[self.pdk]).threshold else "gates"
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ def subject_of(function: Process, settings: Settings, stimuli: Any = None,
     if automatic and settings.backend == "qdi":
         trial = prepare(function, random_stimuli(function, _TRIAL, settings.seed), graph=graph)
         try:
-            agree(trial, {"gates": 1}, seed=settings.seed)
+            agree(trial, {settings.gates: 1}, seed=settings.seed)
         except SimulationError:
             graph = compile(function, passes=settings.passes, buffers="safe")
     if stimuli is None:
@@ -182,7 +191,7 @@ def verify(subject: Subject, settings: Settings, progress: Progress | None = Non
         say(f"Comparing {name} with Python", 0, 0)
         result.levels += agree(subject.stimulus, {name: runs}, seed=settings.seed)
     say("Measuring", 0, 0)
-    _MEASURE[settings.backend](result)
+    _MEASURE[settings.backend](result, settings)
     result.seconds = time.perf_counter() - start
     return result
 
@@ -219,7 +228,7 @@ def synthesise(subject: Subject, out: Path, settings: Settings, *, command: str 
 def _levels(settings: Settings) -> dict[str, int]:
     if settings.levels is not None:
         return settings.levels
-    return {"tokens": 4, "clocked": 3} | ({"gates": 4} if settings.backend == "qdi" else {})
+    return {"tokens": 4, "clocked": 3} | ({settings.gates: 4} if settings.backend == "qdi" else {})
 
 
 def _certificate(graph: Graph) -> str:
@@ -227,7 +236,7 @@ def _certificate(graph: Graph) -> str:
     return str(graph.notes.get("deadlock", default))
 
 
-def _measure_clocked(result: Result) -> None:
+def _measure_clocked(result: Result, settings: Settings) -> None:
     graph, stimulus = result.graph, result.subject.stimulus
     compiled = any(level.name == "verilog" for level in result.levels)
     run = (run_verilator if compiled else run_amaranth)(graph, stimulus.inputs, stimulus.wanted)
@@ -239,15 +248,15 @@ def _measure_clocked(result: Result) -> None:
     result.files[f"{graph.name}.v"] = emit_verilog(graph)
 
 
-def _measure_qdi(result: Result) -> None:
-    netlist = build_gates(result.graph)
-    cells = netlist.count()
-    result.figures["gates"] = f"{sum(cells.values()):,}"
-    result.tables.append(Table("Gates", ("cell", "instances"), list(cells.items()),
-                               ("all", sum(cells.values()))))
+def _measure_qdi(result: Result, settings: Settings) -> None:
+    made = make_dual_rail(result.subject.stimulus, settings.pdk)
+    result.figures |= made.figures
+    result.tables += made.tables
+    result.notes += made.notes
+    result.files |= made.files
 
 
-_MEASURE: dict[str, Callable[[Result], None]] = {"clocked": _measure_clocked, "qdi": _measure_qdi}
+_MEASURE: dict[str, Callable[[Result, Settings], None]] = {"clocked": _measure_clocked, "qdi": _measure_qdi}
 
 
 def _shown(stimulus: Stimulus) -> dict[str, Sequence[int]]:

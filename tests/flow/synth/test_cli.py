@@ -31,12 +31,19 @@ def test_one_command_makes_a_verified_circuit(tmp_path, name, options):
     assert "PASS  clocked = Python" in result.stdout
 
 
-def test_dual_rail_circuit_is_compared_at_the_gates(tmp_path):
-    result = run(f"{FUNCTIONS}:neuron", "--backend", "qdi", "--out", tmp_path / "out", "--calls", 10)
+@pytest.mark.parametrize("pdk, level, cell", [("sky130", "gates", "sky130_fd_sc_hd__maj3_1"),
+                                              ("ihp", "threshold gates", "sg13g2_nand2_1")])
+def test_dual_rail_circuit_is_compared_at_the_gates_and_mapped(tmp_path, pdk, level, cell):
+    result = run(f"{FUNCTIONS}:neuron", "--backend", "qdi", "--pdk", pdk, "--out", tmp_path / "out",
+                 "--calls", 10)
     assert result.exit_code == 0, result.output + result.stderr
     data = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [level["name"] for level in data["levels"]] == ["tokens", "clocked", "gates"]
-    assert data["backend"] == "qdi" and "PASS  gates = Python" in result.stdout
+    assert [entry["name"] for entry in data["levels"]] == ["tokens", "clocked", level]
+    assert data["backend"] == "qdi" and f"PASS  {level} = Python" in result.stdout
+    netlist = (tmp_path / "out" / "neuron.v").read_text()
+    assert int(data["figures"][f"cells, {pdk}"].replace(",", "")) == netlist.count(f"{cell.split('_')[0]}_")
+    assert cell in netlist and "set_disable_timing" in (tmp_path / "out" / "neuron.sdc").read_text()
+    assert f"least margin, {pdk}" in data["figures"] or pdk == "sky130"
 
 
 def test_graph_that_is_written_is_the_one_that_was_verified(tmp_path):

@@ -40,8 +40,8 @@ def test_gates_that_are_not_speed_independent_are_found(stimulus, monkeypatch):
     """A half buffer fills without waiting for its reader: the next token runs over the one before."""
     right = levels.build
 
-    def wrong(graph):
-        netlist = right(graph)
+    def wrong(graph, threshold):
+        netlist = right(graph, threshold=threshold)
         k = next(k for k, gate in enumerate(netlist.gates)
                  if gate.cell.startswith("NG_C") and "buffer" in gate.block and len(gate.inputs) > 2)
         gate = netlist.gates[k]
