@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from neurogen.flow.errors import user_errors
+from neurogen.flow.errors import UserError, user_errors
+from neurogen.flow.synth.campaign import DEFAULT_LEVELS, run_campaign
 from neurogen.flow.synth.design import Backend, Pdk
+from neurogen.flow.synth.levels import LEVELS
 from neurogen.flow.synth.load import load_process
 from neurogen.flow.synth.pipeline import Settings, subject_of, synthesise
 from neurogen.flow.synth.terminal import print_result
@@ -22,11 +24,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Python functions to asynchronous and clocked circuits.")
 _CLOCKED, _SKY130 = Backend("clocked"), Pdk("sky130")
-
-
-@app.callback()
-def _root() -> None:
-    """Make `synth` a command of its own, however few there are."""
 
 
 @app.command("synth")
@@ -51,6 +48,30 @@ def synth_command(
         console = Console()
         print_result(result, console)
         console.print(f"results: {escape(str(folder))}", soft_wrap=True, highlight=False)
+
+
+@app.command("agree")
+def agree_command(
+        programs: Annotated[int, typer.Option(min=1, help="Random programs.")] = 300,
+        first: Annotated[int, typer.Option(min=0, help="Seed of the first.")] = 0,
+        levels: Annotated[str, typer.Option(help=f"Levels, of {', '.join(LEVELS)}.")] =
+        ",".join(DEFAULT_LEVELS),
+        safe: Annotated[bool, typer.Option(help="A half buffer at every output of a fork.")] = False) -> None:
+    """Compare random programs at all levels, token for token; 5,000 take an hour on one core."""
+    with user_errors():
+        chosen = {name.strip(): 1 for name in levels.split(",")}
+        if not set(chosen) <= set(LEVELS):
+            raise UserError(f"Levels must be of {', '.join(LEVELS)}, not {levels}")
+        with show_progress() as progress:
+            failures = run_campaign(range(first, first + programs), chosen,
+                                    buffers="safe" if safe else "rules",
+                                    progress=lambda seed: progress("Programs", seed - first + 1, programs))
+        for failure in failures:
+            typer.echo(f"FAIL  program {failure.seed}: {type(failure.error).__name__}: {failure.error}\n"
+                       f"{failure.program.text}calls: {failure.program.stimuli}")
+        if failures:
+            raise SystemExit(1)
+        typer.echo(f"PASS  {programs:,} programs: {', '.join(chosen)} = Python")
 
 
 def main() -> None:

@@ -90,12 +90,12 @@ def _tokens(s: Stimulus, runs: int, seed: int) -> str:
 
 
 def _clocked(s: Stimulus, runs: int, seed: int) -> str:
-    for k in range(runs):
-        stalls = _STALLS[k % len(_STALLS)]
+    chosen = [_STALLS[(seed + k) % len(_STALLS)] for k in range(runs)]
+    for k, stalls in enumerate(chosen):
         result = run_amaranth(s.graph, s.inputs, s.wanted, stalls=stalls, seed=seed + k)
         compare(s.graph, s.expected, result.outputs,
                 f"the clocked circuit (stalls {stalls}, seed {seed + k})")
-    return f"stalls in {', '.join(f'{stalls:.0%}' for stalls in _STALLS[:runs])} of the cycles"
+    return f"stalls in {', '.join(f'{stalls:.0%}' for stalls in chosen)} of the cycles"
 
 
 def _verilog(s: Stimulus, runs: int, seed: int) -> str:
@@ -108,14 +108,15 @@ def _verilog(s: Stimulus, runs: int, seed: int) -> str:
 
 def _gates(s: Stimulus, runs: int, seed: int, *, threshold: bool = False) -> str:
     simulator = Simulator(build(s.graph, threshold=threshold))
-    for k in range(runs):
-        spread, mode = _SPREADS[k % len(_SPREADS)], MODES[k // len(_SPREADS) % len(MODES)]
+    spreads = [_SPREADS[(seed + k) % len(_SPREADS)] for k in range(runs)]
+    for k, spread in enumerate(spreads):
+        mode = MODES[(seed + k) // len(_SPREADS) % len(MODES)]
         result = simulator.run(s.unsigned, s.wanted, seed=seed + k, spread=spread, mode=mode, budget=_BUDGET)
         where = f"gates (delays 1 to {spread:g} by {mode}, seed {seed + k})"
         if not result.clean:
             raise SimulationError(f"{s.graph.name}: {where}: {_trouble(result)}")
         compare(s.graph, s.expected, result.streams, where)
-    return f"random delays, spread to 1:{max(_SPREADS[:runs]):g}; no hazard or illegal code, quiet at the end"
+    return f"random delays, spread to 1:{max(spreads):g}; no hazard or illegal code, quiet at the end"
 
 
 def _trouble(result: GateResult) -> str:

@@ -1,0 +1,49 @@
+"""Random programs at all levels: Python, tokens, the clocked circuit with stalls, gates with delays."""
+
+import warnings
+from collections.abc import Callable, Mapping
+
+from neurogen.flow.synth.levels import agree, prepare
+from neurogen.qdi.fuzz import Failure, FuzzProgram, campaign
+from neurogen.qdi.python.errors import QdiWarning
+
+
+__all__ = ["DEFAULT_LEVELS", "compare_program", "run_campaign"]
+
+DEFAULT_LEVELS = {"tokens": 1, "clocked": 1, "gates": 1}
+
+
+def compare_program(program: FuzzProgram, levels: Mapping[str, int], seed: int = 0,
+                    buffers: str = "rules") -> None:
+    """Compare a program with CPython at each level.
+
+    Raises
+    ------
+    Exception
+        Whatever a level raises; see `neurogen.flow.synth.levels.agree`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QdiWarning)
+        stimulus = prepare(program.process(), program.stimuli, buffers=buffers)
+    agree(stimulus, levels, seed=seed)
+
+
+def run_campaign(seeds: range, levels: Mapping[str, int] = DEFAULT_LEVELS, *, buffers: str = "rules",
+                 progress: Callable[[int], None] | None = None, most: int = 5) -> list[Failure]:
+    """Return the programs of ``seeds`` that fail, shrunk, at most ``most``.
+
+    The orders, stalls and delays of a program are those of its own text.
+
+    Parameters
+    ----------
+    levels
+        Runs by level.
+    buffers
+        Placement of half buffers: ``rules`` or ``safe``.
+    progress
+        Called with each seed that is done.
+    """
+    def test(program: FuzzProgram) -> None:
+        compare_program(program, levels, seed=sum(map(ord, program.text)), buffers=buffers)
+
+    return campaign(seeds, test, progress=progress, most=most)

@@ -1,0 +1,44 @@
+"""Four levels agree on random programs; all 300 of them at all levels are for the night."""
+
+import pytest
+from typer.testing import CliRunner
+
+import neurogen.flow.synth.levels as levels
+from neurogen.flow.cli import app
+from neurogen.flow.synth.campaign import run_campaign
+
+
+def failures(seeds, chosen):
+    return [(f.seed, str(f.error), f.program.text) for f in run_campaign(seeds, chosen)]
+
+
+def test_clocked_circuits_with_stalls_agree_with_python():
+    assert failures(range(1000, 1040), {"clocked": 1}) == []
+
+
+def test_gates_with_random_delays_agree_with_python():
+    assert failures(range(2000, 2020), {"gates": 1}) == []
+
+
+@pytest.mark.slow
+def test_all_levels_agree_on_300_programs():
+    assert failures(range(300), {"tokens": 1, "clocked": 1, "gates": 1, "threshold gates": 1}) == []
+
+
+def test_a_difference_is_shrunk_and_told(monkeypatch):
+    right = levels.simulate
+
+    def wrong(graph, inputs, **options):
+        result = right(graph, inputs, **options)
+        result.outputs = {name: [x ^ 1 for x in tokens] for name, tokens in result.outputs.items()}
+        return result
+
+    monkeypatch.setattr(levels, "simulate", wrong)
+    result = CliRunner().invoke(app, ["agree", "--programs", "1", "--levels", "tokens"])
+    assert result.exit_code == 1
+    assert "FAIL  program 0: Mismatch: fuzz: token 0 of o" in result.output and "return a" in result.output
+
+
+def test_levels_of_the_command_must_be_known():
+    result = CliRunner().invoke(app, ["agree", "--levels", "tokens,silicon"])
+    assert result.exit_code == 1 and "error: Levels must be of tokens, clocked, " in result.output
