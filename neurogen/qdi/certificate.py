@@ -83,6 +83,8 @@ def certify(graph: Graph, *, budget: int = 2_000_000) -> Certificate:
         at = index[state]
         for after, moved in model.next(state):
             back[number(after)].append((at, moved))
+            if len(states) > budget:
+                break
     for bit, border in enumerate(model.borders):
         alive = {at for entries in back for at, moved in entries if moved >> bit & 1}
         stack = list(alive)

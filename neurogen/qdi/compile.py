@@ -7,13 +7,14 @@ from typing import Any
 
 from neurogen.qdi.captures import carry_captures, localize_constants, prune
 from neurogen.qdi.certificate import certify
-from neurogen.qdi.finish import add_forks
+from neurogen.qdi.finish import add_forks, flatten
 from neurogen.qdi.graph import Graph
 from neurogen.qdi.ir import Program
 from neurogen.qdi.lower import lower
 from neurogen.qdi.passes.arms import common_expressions, convert_arms
 from neurogen.qdi.passes.buffers import place_buffers, slack
 from neurogen.qdi.passes.rewrite import rewrite
+from neurogen.qdi.passes.tables import fuse_tables
 from neurogen.qdi.passes.widths import infer_widths
 from neurogen.qdi.python.errors import QdiWarning
 from neurogen.qdi.python.process import Process
@@ -42,7 +43,7 @@ class Mismatch(ValueError):
 
 
 def compile(function: Process, *, passes: Mapping[str, bool] | None = None, buffers: str = "rules",
-            budget: int = 20_000) -> Graph:
+            budget: int = 4_000) -> Graph:
     """Return the dataflow graph of a process; ``notes["deadlock"]`` says what is known about dead ends.
 
     Parameters
@@ -95,6 +96,8 @@ def _build(function: Process, on: Mapping[str, bool], buffers: str) -> Graph:
             warnings.warn(f"{program.loc}: QDI017 input '{name}' is not used; its tokens are dropped",
                           QdiWarning, stacklevel=2)
     add_forks(graph, fields=on["P7"])
+    if on["P7"]:
+        flatten(graph)
     place_buffers(graph, buffers)
     if on["P11"]:
         slack(graph)
@@ -120,6 +123,9 @@ def optimise(program: Program, on: Mapping[str, bool]) -> None:
         infer_widths(program)
     rewrite(program, on)
     prune(program)
+    if on["P8"] and on["P3"]:
+        fuse_tables(program)
+        prune(program)
 
 
 def stimuli_of(function: Process, stimuli: Sequence[Any] | Mapping[str, Iterable[int]]) -> dict[str,
@@ -163,7 +169,7 @@ def check(function: Process, stimuli: Sequence[Any] | Mapping[str, Iterable[int]
     RangeError
         In mode ``checked``, if a value of the Python run does not fit its type.
     """
-    graph = graph or compile(function, **options)
+    graph = graph or compile(function, **{"budget": 0} | options)
     expected = function.expected(stimuli)
     tokens = stimuli_of(function, stimuli)
     wanted = {name: len(stream) for name, stream in expected.items()}

@@ -5,7 +5,7 @@ from itertools import pairwise
 from neurogen.qdi.graph import Edge, Graph
 
 
-__all__ = ["add_forks", "remove_dead"]
+__all__ = ["add_forks", "add_ports", "flatten", "remove_dead"]
 
 
 def remove_dead(graph: Graph) -> None:
@@ -84,6 +84,41 @@ def _unpack(graph, src, width, edges):
     rest = [e for e in edges if e.dst[0] not in moved]
     add_ports(graph, unpack)
     return [*rest, next(e for e in graph.edges if e.src == src and e.dst[0] == unpack)]
+
+
+def flatten(graph: Graph) -> None:
+    """Make one pack of a pack of packs, and one unpack of an unpack of unpacks."""
+    changed = True
+    while changed:
+        changed = False
+        for edge in graph.edges:
+            a, b = graph.nodes[edge.src[0]], graph.nodes[edge.dst[0]]
+            if a.kind == b.kind and a.kind in ("pack", "unpack") and a.region == b.region:
+                _merge(graph, edge, a, b)
+                changed = True
+                break
+
+
+def _merge(graph, edge, a, b):
+    """Put the inner of two blocks of one kind into the outer, which keeps its id."""
+    outer, inner, letter = (b, a, "i") if a.kind == "pack" else (a, b, "o")
+    at = int((edge.dst if a.kind == "pack" else edge.src)[1][1:])
+    size = len(inner.parameters["widths"])
+    old = outer.parameters["widths"]
+    outer.parameters["widths"] = old[:at] + inner.parameters["widths"] + old[at + 1:]
+    graph.edges.remove(edge)
+
+    def moved(end):
+        if end[1][0] == letter and end[0] == inner.id:
+            return outer.id, f"{letter}{at + int(end[1][1:])}"
+        if end[1][0] == letter and end[0] == outer.id and int(end[1][1:]) > at:
+            return outer.id, f"{letter}{int(end[1][1:]) + size - 1}"
+        return end
+
+    side = "dst" if a.kind == "pack" else "src"
+    graph.edges = [Edge(e.src, moved(e.dst), e.width) if side == "dst" else Edge(moved(e.src), e.dst, e.width)
+                   for e in graph.edges]
+    del graph.nodes[inner.id]
 
 
 def add_ports(graph: Graph, id: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurogen.qdi.compile import PASSES, check
+from neurogen.qdi.compile import compile as compile_graph
 from neurogen.qdi.passes.buffers import BUFFERINGS
 from neurogen.qdi.python.errors import QdiError, QdiWarning
 from neurogen.qdi.python.process import Process
@@ -271,7 +272,7 @@ def run(program: FuzzProgram) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QdiWarning)
         process = program.process()
-        check(process, program.stimuli, seeds=range(1))
+        check(process, program.stimuli, seeds=range(1), graph=compile_graph(process))
         check(process, program.stimuli, seeds=range(1), capacities=(1,), **random_options(program.text))
 
 

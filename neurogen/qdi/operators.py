@@ -1,7 +1,7 @@
 """Chooses the block of each operation: constants go into it where the library has a block for that."""
 
 from neurogen.qdi.ir import Op, Value
-from neurogen.qdi.wires import Wire, Wiring, field_of, shape
+from neurogen.qdi.wires import Field, Wire, Wiring, field_of, shape
 
 
 __all__ = ["Operators"]
@@ -33,7 +33,11 @@ class Operators(Wiring):
         if method is None:
             raise ValueError(f"Kind of an operation must be known, not {op.kind!r}")
         wire = method(op, field.width)
-        return self.fit(wire, field.width, field.signed)
+        return wire if op.kind == "field" else self.fit(wire, field.width, field.signed)
+
+    def _op_concat(self, op, w):
+        wires = [self.wire(v) for v in op.args]
+        return self.pack(wires, [Field(wire.width, False) for wire in wires])
 
     def _two(self, op):
         """Return (constant or None, other operand, whether the constant is on the left)."""
@@ -159,6 +163,10 @@ class Operators(Wiring):
         # every address has a word: an index that Python would reject must not stop the circuit
         words = tuple(v & ((1 << w) - 1) for v in values) + (0,) * ((1 << bits) - len(values))
         return self.block("rom", {"width": w, "values": words}, {"a": self.operand(op.args[0], bits)})
+
+    def _op_field(self, op, w):
+        wire = self.wire(op.args[0])
+        return self.slice(wire, op.attrs["low"], op.attrs["width"], signed=field_of(op.result).signed)
 
     def _op_lut(self, op, w):
         fields = op.attrs["in_widths"]

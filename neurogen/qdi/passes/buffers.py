@@ -58,8 +58,9 @@ def _entries(graph) -> list[str]:
 
 
 def _latched(graph, id):
+    """Whether a block takes a token without waiting for others; the control of a loop is half a fork."""
     node = graph.nodes[id]
-    return half_buffers(node.kind, node.parameters) > 0
+    return node.kind != "loop" and half_buffers(node.kind, node.parameters) > 0
 
 
 def _safe(graph):
