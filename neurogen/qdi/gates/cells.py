@@ -65,6 +65,7 @@ def _threshold(name: str, pins: str, sets: Callable[..., int], equation: str) ->
 
 
 _CELLS = (
+    _count("NG_DELAY", 1, lambda k: k, "a, late"),
     _count("NG_INV", 1, lambda k: 1 - k, "!a"),
     _count("NG_AND2", 2, lambda k: int(k == 2), "a & b"),
     *(_count(f"NG_OR{n}", n, lambda k: int(k > 0), " | ".join("abcd"[:n])) for n in (2, 3, 4)),
@@ -86,6 +87,8 @@ _CELLS = (
     # Half of a mutual exclusion element: the grants of the two halves exclude each other
     _function("NG_MUTEX", "r o", lambda r, o: r & (1 - o), "r and not the other grant"),
     _function("NG_MUX2", "a b s", lambda a, b, s: b if s else a, "s ? b : a"),
+    _function("NG_LATCH", "d en rst", lambda d, en, rst: 0 if rst else d if en else HOLD,
+              "d while en is 1; 0 in reset"),
     Cell("NG_DFF", ("d", "clk", "rst"), (0, 0, 0), (), "d at the rising edge of clk; 0 in reset"),
     Cell("NG_DFFS", ("d", "clk", "rst"), (0, 0, 0), (), "d at the rising edge of clk; 1 in reset"),
 )

@@ -174,6 +174,43 @@ class _Aer(Source):
             self._send()
 
 
+class _ToggleSource(Source):
+    """Sends words as two-phase bundled data: data, then a change of the request, a change of the answer."""
+
+    def __init__(self, run: Any, name: str, wires: Mapping[str, int], words: Sequence[int]):
+        self.run, self.name, self.words, self.wires = run, name, list(words), wires
+        self.at = 0
+        run.watch.setdefault(wires["tack"], []).append(self.acknowledged)
+
+    def _send(self) -> None:
+        if self.at < len(self.words):
+            word, value = self.words[self.at], self.run.value
+            self.at += 1
+            for k in range(len(self.wires) - 2):
+                if value[self.wires[f"data{k}"]] != word >> k & 1:
+                    self.run.toggle(self.wires[f"data{k}"])
+            self.run.toggle(self.wires["treq"], after=2 * max(self.run.outside))  # the bundling constraint
+
+    def acknowledged(self, net: int, high: int) -> None:
+        self._send()
+
+
+class _ToggleSink(Sink):
+    """Takes words of two-phase bundled data."""
+
+    def __init__(self, run: Any, name: str, wires: Mapping[str, int], expected: int):
+        self.run, self.name, self.wires, self.expected = run, name, wires, expected
+        self.tokens, self.times = [], []
+        run.watch.setdefault(wires["xreq"], []).append(self.changed)
+
+    def changed(self, net: int, high: int) -> None:
+        value, wires = self.run.value, self.wires
+        self.tokens.append(sum(value[wires[f"data{k}"]] << k for k in range(len(wires) - 2)))
+        self.times.append(self.run.now)
+        # a join must have seen that its requests are used before they are new again
+        self.run.toggle(wires["xack"], after=50 * max(self.run.outside))
+
+
 def ends_of(run: Any, netlist: Netlist, tokens: Mapping[str, Sequence[int]],
             expected: Mapping[str, int]) -> list[Any]:
     """Return the ends of all border channels.
@@ -188,7 +225,8 @@ def ends_of(run: Any, netlist: Netlist, tokens: Mapping[str, Sequence[int]],
         port, _, wire = name.rpartition(".")
         groups.setdefault(port, {})[wire] = net
     driven = {gate.output for gate in netlist.gates}
-    incoming = {name for name, wires in groups.items() if wires.get("valid", 0) not in driven}
+    incoming = {name for name, wires in groups.items()
+                if "xreq" not in wires and wires.get("valid", 0) not in driven}
     sources, sinks = {*netlist.inputs, *incoming}, {*netlist.outputs, *(set(groups) - incoming)}
     for kind, names, known in (("inputs", tokens, sources), ("outputs", expected, sinks)):
         if set(names) - known:
@@ -200,6 +238,10 @@ def ends_of(run: Any, netlist: Netlist, tokens: Mapping[str, Sequence[int]],
     for name, wires in groups.items():
         if "req" in wires:
             ends.append(_Aer(run, name, wires, tokens.get(name, ())))
+        elif "treq" in wires:
+            ends.append(_ToggleSource(run, name, wires, tokens.get(name, ())))
+        elif "xreq" in wires:
+            ends.append(_ToggleSink(run, name, wires, expected.get(name, 0)))
         elif name in incoming:
             streams.append(_StreamSource(run, name, wires, tokens.get(name, ())))
         else:

@@ -137,7 +137,7 @@ def _check_drivers(b, gates, inputs, outputs, wires):
     outside = [("input", r) for c in inputs.values() for r in c.rails]
     outside += [("output", c.a) for c in outputs.values()]
     known = {g.output for g in gates} | {net for _, net in outside}
-    outside += [("wire", net) for net in wires.values() if net not in known]
+    outside += [("wire", net) for net in dict.fromkeys(wires.values()) if net not in known]
     for name, net in [*outside, *((gate.name, gate.output) for gate in gates)]:
         if net in drivers and net != ZERO:
             raise ValueError(f"Net {b.nets[net]} must have one driver, not {drivers[net]} and {name}")

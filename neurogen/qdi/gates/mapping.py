@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from neurogen.qdi.gates.cells import CELLS, Cell
+from neurogen.qdi.gates.cells import CELLS, HOLD, Cell
 from neurogen.qdi.gates.netlist import Gate, Netlist
 
 
@@ -140,12 +140,14 @@ def load_kit(name: str) -> Kit:
         names = tuple(inputs.split())
         cells[prefix + short] = _table(prefix + short, names, text)
         pins[prefix + short] = names, output
-    for group in ("flops", "latches"):
-        for short, (data, clock, reset, output) in recipes[group].items():
-            names = (data, clock, reset)
-            kind = "NG_DFFS" if reset.startswith("SET") else "NG_DFF" if group == "flops" else "NG_LATCH"
-            cells[prefix + short] = Cell(kind, names, (0, 0, 0), (), f"{group[:-1]} with {reset}")
-            pins[prefix + short] = names, output
+    for short, (*names, output) in recipes["flops"].items():
+        kind = "NG_DFFS" if names[2].startswith("SET") else "NG_DFF"
+        cells[prefix + short] = Cell(kind, tuple(names), (0, 0, 0), (), f"flip-flop with {names[2]}")
+        pins[prefix + short] = tuple(names), output
+    for short, (*names, output) in recipes["latches"].items():  # data, gate, reset (active low)
+        table = (0, 0, 0, 0, HOLD, HOLD, 0, 1)
+        cells[prefix + short] = Cell("NG_LATCH", tuple(names), (1, 2, 4), table, "latch")
+        pins[prefix + short] = tuple(names), output
     parsed = {generic: tuple(_instance(prefix, text) for text in texts)
               for generic, texts in recipes["cells"].items()}
     return Kit(name, recipes["title"], recipes["threshold"], prefix, cells, pins, parsed,

@@ -9,13 +9,14 @@ wait, and their source lines.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from math import exp, log
 from random import Random
 
 from neurogen.qdi.gates.cells import HOLD
 from neurogen.qdi.gates.ends import Sink, Source, ends_of
-from neurogen.qdi.gates.netlist import Channel, Netlist
+from neurogen.qdi.gates.netlist import Channel, Gate, Netlist
 from neurogen.qdi.gates.reset import reset_values
 
 
@@ -106,6 +107,9 @@ class Simulator:
         self.netlist = netlist
         self.gates = [gate for gate in netlist.gates if netlist.cells[gate.cell].table]
         self.flops = [gate for gate in netlist.gates if not netlist.cells[gate.cell].table]
+        self.own = [(k, gate) for k, gate in enumerate(netlist.gates)  # flip-flops clocked by a gate
+                    if not netlist.cells[gate.cell].table and gate.inputs[1] != netlist.clk]
+        self.driver = {gate.output: k for k, gate in enumerate(self.gates)}
         self.place = [k for k, gate in enumerate(netlist.gates) if netlist.cells[gate.cell].table]
         self.out = [gate.output for gate in self.gates]
         self.table = [netlist.cells[gate.cell].table for gate in self.gates]
@@ -194,6 +198,21 @@ class _Run:
             self.outside = [exp(rng.random() * scale) for _ in range(211)]
             if mode == "event":
                 self.pool = [exp(rng.random() * scale) for _ in range(4093)]
+
+        for k, flop in simulator.own:
+            late = None if delays is None else delays.rise[k]
+            self.watch.setdefault(flop.inputs[1], []).append(partial(self._sample, flop, late))
+
+    def _sample(self, flop: Gate, late: float | None, net: int, up: int) -> None:
+        """Let a flip-flop take its data at a rise of its clock; data must not be about to change."""
+        rst, data = self.s.netlist.rst, flop.inputs[0]
+        if not up or (rst and self.value[rst]):
+            return
+        driver = self.s.driver.get(data)
+        if driver is not None and self.pending[driver]:
+            self.illegal(f"data of {flop.name} changes at its clock")
+        if self.value[data] != self.value[flop.output]:
+            self.toggle(flop.output, after=late)
 
     def toggle(self, net: int, *, after: float | None = None) -> None:
         """Let the environment toggle a net after a delay of its own."""

@@ -16,9 +16,11 @@ from neurogen.qdi.gates.netlist import ZERO, Channel, Gate, Netlist
 __all__ = ["cells_verilog", "isochronic_forks", "sdc", "bench_verilog", "verilog"]
 
 _EQUATIONS = {
-    "NG_INV": "~a", "NG_AND2": "a & b", "NG_OR2": "a | b", "NG_OR3": "a | b | c", "NG_OR4": "a | b | c | d",
+    "NG_DELAY": "a", "NG_INV": "~a", "NG_AND2": "a & b", "NG_OR2": "a | b", "NG_OR3": "a | b | c",
+    "NG_OR4": "a | b | c | d",
     "NG_NOR2": "~(a | b)", "NG_NOR3": "~(a | b | c)", "NG_AO22": "a & b | c & d", "NG_XOR2": "a ^ b",
     "NG_XNOR2": "~(a ^ b)", "NG_MUX2": "s ? b : a", "NG_MUTEX": "r & ~o",
+    "NG_LATCH": "~rst & (en ? d : y)",
     "NG_C2": "a & b | y & (a | b)", "NG_C3": "a & b & c | y & (a | b | c)",
     "NG_C4": "a & b & c & d | y & (a | b | c | d)",
     "NG_C2R": "~rst & (a & b | y & (a | b))", "NG_C2S": "rst | a & b | y & (a | b)",

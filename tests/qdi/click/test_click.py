@@ -1,0 +1,107 @@
+"""Click circuits: streams, delays that match, areas; and what happens without the delays."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from designs.if_neuron import DESIGN as NEURON
+from neurogen.qdi import compile
+from neurogen.qdi.click import build, simulate
+from neurogen.qdi.click.build import _Build
+from neurogen.qdi.click.logic import _WORDS
+from neurogen.qdi.compile import stimuli_of
+from neurogen.qdi.gates.mapping import KITS, load_kit, map_netlist
+from neurogen.qdi.graph import Graph
+from tests.qdi import functions
+from tests.rtl.qdi.rules import CASES, fire, stimulus
+
+
+EXAMPLES = [(functions.loop_test, [0, 5, 250]), (functions.gcd, [(12, 18), (7, 7), (35, 21)]),
+            (functions.accumulate, [10, 20, 80, 3]), (functions.divide, [(10, 3), (100, 7)]),
+            (functions.signs, [(3, -4), (-3, 4), (-60, 100), (0, 0)]),
+            (NEURON.make(8), [(0xffff, 0), (0x1234, 9)])]
+OPERATORS = [case for case in CASES if case[0] in _WORDS and case[1].get("out_width") != 0]
+
+
+def streams(graph, function, stimuli):
+    """Return tokens and results by name, as bits."""
+    width = {n.parameters["name"]: n.parameters["width"] for n in graph.nodes.values() if not n.is_block}
+    return [{name: [x & (1 << width[name]) - 1 for x in stream] for name, stream in side.items()}
+            for side in (stimuli_of(function, stimuli), function.expected(stimuli))]
+
+
+def name_of(value):
+    if isinstance(value, dict):
+        return ",".join(f"{k}={v}" for k, v in value.items()).replace(" ", "")
+    return getattr(value, "__name__", getattr(value, "name", None))
+
+
+@pytest.mark.parametrize("kit", KITS)
+@pytest.mark.parametrize("function, stimuli", EXAMPLES, ids=name_of)
+def test_click_gives_what_python_gives(function, stimuli, kit):
+    graph = compile(function)
+    tokens, expected = streams(graph, function, stimuli)
+    design = build(graph, load_kit(kit))
+    for seed, variation in enumerate((0.0, 0.05, 0.1)):
+        result = simulate(design, tokens, {k: len(v) for k, v in expected.items()}, variation=variation,
+                          seed=seed)
+        assert result.streams == expected
+        assert result.finished and not (result.hazards or result.illegal or result.unknown)
+
+
+@pytest.mark.parametrize("kind, parameters", OPERATORS, ids=name_of)
+def test_operator_follows_its_rule(kind, parameters):
+    graph = Graph(kind)
+    block = graph.add(kind, parameters)
+    ins, outs = graph.nodes[block].ports
+    for port in ins:
+        id = graph.add("input", {"name": port.name, "width": port.width, "signed": False})
+        graph.connect((id, "o"), (block, port.name))
+    for port in outs:
+        id = graph.add("output", {"name": port.name, "width": port.width, "signed": False})
+        graph.connect((block, port.name), (id, "i"))
+    tokens = stimulus(kind, parameters, random.Random(str(parameters)), 40)
+    expected, _ = fire(kind, parameters, tokens)
+    result = simulate(build(graph, load_kit("sg13g2")), tokens, {k: len(v) for k, v in expected.items()})
+    assert result.streams == expected and not result.illegal
+
+
+def test_without_delays_the_results_are_wrong():
+    function, stimuli = EXAMPLES[0]
+    graph = compile(function)
+    tokens, expected = streams(graph, function, stimuli)
+    kit = load_kit("sg13g2")
+    design = build(graph, kit)
+    assert sum(design.chains.values()) > 5
+    bare = replace(design, mapped=map_netlist(_Build(graph, {}).netlist, kit))
+    result = simulate(bare, tokens, {k: len(v) for k, v in expected.items()})
+    assert result.streams != expected or result.illegal
+
+
+def test_chains_take_longer_than_their_logic():
+    graph = compile(functions.gcd)
+    short, long = (build(graph, load_kit("sg13g2"), margin=margin) for margin in (1.0, 3.0))
+    assert sum(long.chains.values()) > 2 * sum(short.chains.values()) > 0
+
+
+def test_there_are_no_c_elements_and_the_neuron_is_small():
+    design = build(compile(NEURON.make(8)), load_kit("sg13g2"))
+    assert design.area <= 5000  # the goal, µm²
+    assert not any("o21ai" in cell for cell in design.mapped.netlist.count())
+
+
+def test_unsuitable_blocks_and_margins():
+    graph = Graph("memory")
+    graph.add("ram", {"width": 4, "values": (0, 0)}, id="ram")
+    out = graph.add("output", {"name": "o", "width": 4, "signed": False})
+    for port, width in (("write", 1), ("a", 1), ("d", 4)):
+        id = graph.add("input", {"name": port, "width": width, "signed": False})
+        graph.connect((id, "o"), ("ram", port))
+    graph.connect(("ram", "o"), (out, "i"))
+    with pytest.raises(ValueError, match=r"^Kind of a block must have a Click form, not 'ram'$"):
+        build(graph, load_kit("sg13g2"))
+    with pytest.raises(ValueError, match=r"^Margin must be at least 1, not 0\.5$"):
+        build(compile(functions.loop_test), load_kit("sg13g2"), margin=0.5)
+    with pytest.raises(ValueError, match=r"^Variation must be between 0 and 0\.5, not 2$"):
+        simulate(build(compile(functions.loop_test), load_kit("sg13g2")), {}, {}, variation=2)
