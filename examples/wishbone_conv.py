@@ -52,7 +52,7 @@ class Register(IntEnum):
     WINDOW = 4
     DATA = 5
     COUNTERS = 8
-    INSTRUCTION = 16
+    INSTRUCTION = 32
 
 
 class WishboneConv(wiring.Component):
@@ -112,11 +112,15 @@ class WishboneConv(wiring.Component):
         data = at(Register.DATA) & ~busy
         connect_window(m, engine, bus.dat_w, place=write & at(Register.WINDOW), write=write & data,
                        fetch=begin & ~bus.we & data, read=read & data)
+        counts = Signal.like(engine.counts.p)
+        m.d.comb += engine.counts.ready.eq(1)
+        with m.If(engine.counts.valid):
+            m.d.sync += counts.eq(engine.counts.p)
         values = {
             Register.STATUS: Cat(busy, bad_event, lost, inwards.i.ready, outwards.o.valid),
             Register.STEP: engine.step, Register.DATA: engine.state_data,
             Register.EVENT: Mux(outwards.o.valid, outwards.o.payload, NO_EVENT),
-            **{Register.COUNTERS + k: engine.increments[k] for k in range(len(COUNTERS))},
+            **{Register.COUNTERS + k: counts.values[k] for k in range(len(COUNTERS))},
         }
         with m.Switch(bus.adr):
             for register, value in values.items():
@@ -140,7 +144,7 @@ class WishboneConv(wiring.Component):
             with m.State("Begin"):  # `done` is not yet low
                 m.next = "Wait"
             with m.State("Wait"):
-                with m.If(engine.done):
+                with m.If(engine.idle):
                     m.next = "Idle"
 
 

@@ -9,7 +9,7 @@ from neurogen.flow.verify import Runner, RunResult
 from neurogen.golden.network import run
 from neurogen.mapping.plan import Pass, Plan
 from neurogen.spec.events import Events
-from neurogen.spec.mega import BANKS, Op
+from neurogen.spec.mega import BANKS, COUNTERS, Op
 from neurogen.spec.network import Network
 
 
@@ -17,7 +17,10 @@ __all__ = ["MeasuringRunner", "classify", "golden_accuracy", "layer_table", "mem
 
 
 class MeasuringRunner(Runner):
-    """A `Runner` that adds up the counters of all recordings, and keeps what each of them put out."""
+    """A `Runner` that adds up the counters of all recordings, and keeps what each of them put out.
+
+    Runs that stop after every step are left out: steps do not overlap in them.
+    """
 
     def __init__(self, accelerator: Accelerator, plan: Plan):
         super().__init__(accelerator, plan)
@@ -27,6 +30,8 @@ class MeasuringRunner(Runner):
     def run(self, events: dict[str, Events], *, every_step: bool = False) -> RunResult:
         """Run one recording; see `Runner.run`."""
         result = super().run(events, every_step=every_step)
+        if every_step:
+            return result
         self.counters = [old + new for old, new in zip(self.counters, result.counters, strict=True)] \
             if self.counters else [np.asarray(values).copy() for values in result.counters]
         self.spikes.append(result.spikes)
@@ -54,6 +59,7 @@ class _Rows:
     spike: int = 0
     passes: int = 0
     bound: int = 0
+    output: int = 0  # cycles in which a full output held up its events
 
 
 def _weight_spans(part: Pass, name: str):
@@ -75,6 +81,10 @@ def layer_table(network: Network, plan: Plan, counters: list[np.ndarray]) -> lis
     ----------
     counters
         For each pass ``int[instructions, COUNTERS]``, of one recording or the sum of several.
+
+    Cycles are those in which no unit before the one that counts them was busy (see
+    `neurogen.spec.mega.COUNTERS`), so that they add up. With ``traffic``, ``stalls_by_cause`` divides the
+    stalls, and ``words`` holds the words that each memory of a cluster read and wrote.
     """
     totals = plan.totals(counters)
     rows: dict[str, _Rows] = {name: _Rows() for name in network.populations}
@@ -88,6 +98,9 @@ def layer_table(network: Network, plan: Plan, counters: list[np.ndarray]) -> lis
             row.spike = max(row.spike, sum(p.spike_rows for p in places))
             row.weight = max(row.weight, sum(count for _, count in set(_weight_spans(part, name))))
             row.passes += 1
+            row.output += sum(int(line[COUNTERS.index("stalls")]) for ins, line in
+                              zip(part.instructions, np.asarray(values), strict=True)
+                              if ins.population == name and ins.op is Op.EMIT)
     result = []
     for name, row in rows.items():
         total = totals.get(name)
@@ -99,8 +112,18 @@ def layer_table(network: Network, plan: Plan, counters: list[np.ndarray]) -> lis
             "spikes": total["spikes"], "cycles": total["cycles"], "stalls": total["stalls"],
             "bound_cycles": row.bound, "utilisation": total["sops"] / peak if peak else None,
             "passes": row.passes, "state_rows": row.state, "weight_rows": row.weight,
-            "spike_rows": row.spike})
+            "spike_rows": row.spike, **(_traffic(total, row.output) if plan.spec.traffic else {})})
     return result
+
+
+def _traffic(total, output):
+    """Return stalls by cause, and words by memory."""
+    starved, waiting = total["starved"], total["waiting"]
+    return {
+        "stalls_by_cause": {"input": starved, "sweep": waiting, "output": output,
+                            "synapse": total["stalls"] - starved - waiting - output},
+        "words": {memory: {"read": total[f"{memory}_reads"], "written": total[f"{memory}_writes"]}
+                  for memory in ("state", "weight", "spike")}}
 
 
 def _kind(network, name):

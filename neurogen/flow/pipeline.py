@@ -31,7 +31,7 @@ from neurogen.flow.verilator import compile_model, to_verilog
 from neurogen.golden.network import run
 from neurogen.rtl.mega import Mega
 from neurogen.spec.events import Events
-from neurogen.spec.mega import MegaSpec
+from neurogen.spec.mega import COUNTERS, MegaSpec
 from neurogen.spec.network import Network
 
 
@@ -314,12 +314,13 @@ def _report(job: Job, found: _Verified | None, built: dict | None = None) -> dic
     return data | {"wall_time": time.monotonic() - job.started, "peak_memory": peak_memory()}
 
 
-_UNMEASURED = ("events", "sops", "spikes", "cycles", "stalls", "bound_cycles", "utilisation")
+_UNMEASURED = ("events", "sops", "spikes", "cycles", "stalls", "bound_cycles", "utilisation",
+               "stalls_by_cause", "words")
 
 
 def _empty_layers(job: Job) -> list[dict]:
     """Return the table of layers with nothing measured: what each of them takes of the memories."""
-    zeros = [np.zeros((len(part.instructions), 6), np.int64) for part in job.plan.passes]
+    zeros = [np.zeros((len(part.instructions), len(COUNTERS)), np.int64) for part in job.plan.passes]
     return [{key: None if key in _UNMEASURED else value for key, value in row.items()}
             for row in layer_table(job.loaded.network, job.plan, zeros)]
 

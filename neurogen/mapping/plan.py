@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurogen.spec.events import Events, pack_words, unpack_words
+from neurogen.spec.events import X_BITS, Y_BITS, Events, pack_words, unpack_words
 from neurogen.spec.mega import BANKS, COUNTERS, MegaSpec, Op
 
 
@@ -296,6 +296,10 @@ def _count(total, ins, row, once):
 def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
     """Return the input words of a pass, ``uint32[n]``.
 
+    The events of a step come by lines of 3x3 tiles, and in a line by columns: in this order they can follow
+    the sweep of the step before most closely. (Any other order gives the same results, but where additions are
+    clipped: there it is the raster order.)
+
     Parameters
     ----------
     part
@@ -309,16 +313,19 @@ def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
     steps = {events[source.name].steps for source in part.sources}
     if len(steps) > 1:
         raise ValueError(f"Events must have the same number of steps, not {sorted(steps)}")
-    words, step, order = [], [], []
+    words, step, order, place = [], [], [], []
     for number, source in enumerate(part.sources):
         mine = pack_words(_transform(events[source.name], source, part.spec.saturate))
         end = (mine >> 31).astype(np.int64)
         words.append(mine)
         step.append(np.cumsum(end) - end)
         order.append(np.full(len(mine), number))
+        line = (mine >> X_BITS & (1 << Y_BITS) - 1) // 3
+        tile = np.zeros_like(mine) if part.spec.saturate else line << X_BITS | mine & (1 << X_BITS) - 1
+        place.append(np.where(end, 1 << X_BITS + Y_BITS, tile))
     if not words:
         return np.zeros(0, np.uint32)
-    sort = np.lexsort((np.concatenate(order), np.concatenate(step)))  # stable
+    sort = np.lexsort([np.concatenate(key) for key in (place, order, step)])  # stable
     return np.concatenate(words)[sort]
 
 

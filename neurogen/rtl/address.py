@@ -13,7 +13,7 @@ __all__ = ["AddressGenerator", "EVENT", "OPERATION_LATENCY", "instruction_layout
 
 
 EVENT = data.StructLayout({"c": C_BITS, "y": Y_BITS, "x": X_BITS})
-# Cycles from an event's transfer to its first operation.
+# Cycles from an event's transfer to its first operation, without the gate of `MegaSpec.overlap`.
 OPERATION_LATENCY = 6
 
 
@@ -37,10 +37,14 @@ def operation_layout(spec: MegaSpec) -> data.StructLayout:
 class AddressGenerator(wiring.Component):
     """Turns the events of one INTEGRATE into operations of the clusters.
 
-    One operation a cycle leaves, `OPERATION_LATENCY` cycles after its event, without
-    backpressure; ``instruction.ops`` operations per event. ``i_events`` is ready whenever the last
+    One operation a cycle leaves, `OPERATION_LATENCY` cycles after its event;
+    ``instruction.ops`` operations per event. ``i_events`` is ready whenever the last
     operation of the event before it is under way, so that events with one operation pass at one
     a cycle. Events outside the pooled map are dropped at one a cycle.
+
+    With ``spec.overlap`` an operation waits, one cycle later, at a gate: for as long as it may touch rows
+    that a sweep has yet to write, and while the sweep needs the ports of the state memory. Who waits holds
+    up everything behind it.
 
     Parameters
     ----------
@@ -63,13 +67,20 @@ class AddressGenerator(wiring.Component):
         An event inside the map has entered the pipeline.
     busy : ``Out(1)``
         An event is in the pipeline.
+    guarded, guard_low, guard_high : ``In``
+        With ``spec.overlap``. Rows from ``guard_low`` up to (not with) ``guard_high`` must not be touched
+        while ``guarded``. The range may only shrink while an event is in the pipeline.
+    taken : ``In(1)``
+        With ``spec.overlap``. No operation may leave in the next cycle.
+    held : ``Out(1)``
+        With ``spec.overlap``. An operation waits at the gate.
     """
 
     def __init__(self, spec: MegaSpec):
         if not isinstance(spec, MegaSpec):
             raise TypeError(f"Address generator parameters must be a MegaSpec, not {spec!r}")
         self._spec = spec
-        super().__init__({
+        ports = {
             "instruction": In(instruction_layout(spec)),
             "i_events": In(stream.Signature(EVENT)),
             "pooled": In(1),
@@ -78,7 +89,12 @@ class AddressGenerator(wiring.Component):
             "sops": Out(range(BANKS * spec.total_lanes + 1)),
             "accepted": Out(1),
             "busy": Out(1),
-        })
+        }
+        if spec.overlap:
+            row = spec.state_address_bits
+            ports |= {"guarded": In(1), "guard_low": In(row + 1), "guard_high": In(row + 1),
+                      "taken": In(1), "held": Out(1)}
+        super().__init__(ports)
 
     @property
     def spec(self) -> MegaSpec:
@@ -88,14 +104,22 @@ class AddressGenerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         taken, last = Signal(), Signal()
+        move = Signal()  # stages 3 to 5 (and the gate) pass on what they hold
         pooled = self._pool(m, taken)
         anchored = self._anchor(m, pooled, taken, last)
-        window = self._loop(m, anchored, last)
-        tile = self._divide(m, window)
-        place = self._locate(m, tile)
-        self._spread(m, place)
-        m.d.comb += self.busy.eq(pooled.valid | anchored.valid | window.valid | tile.valid
-                                 | place.valid | self.o_valid)
+        with m.If(move):
+            window = self._loop(m, anchored, last)
+            tile = self._divide(m, window)
+            place = self._locate(m, tile)
+        stages = [pooled, anchored, window, tile, place]
+        if self._spec.overlap:
+            leaving, passed = self._gate(m, place, move)
+            stages.append(leaving)
+        else:
+            leaving, passed = place, place.valid
+            m.d.comb += move.eq(1)
+        self._spread(m, leaving, passed)
+        m.d.comb += self.busy.eq(Cat(*(stage.valid for stage in stages), self.o_valid).any())
         return m
 
     def _pool(self, m, taken):
@@ -154,9 +178,8 @@ class AddressGenerator(wiring.Component):
         group = Signal.like(i.groups)
         base = Signal(spec.state_address_bits)
         sub_y, sub_x = Signal(2), Signal(2)
-        last_group = Signal()
-        m.d.comb += [last.eq(event.valid & (number + 1 == i.ops)),
-                     last_group.eq(group + 1 == i.groups)]
+        last_group = group + 1 == i.groups
+        m.d.comb += last.eq(event.valid & (number + 1 == i.ops))
         with m.If(event.valid):
             m.d.sync += [number.eq(number + 1), group.eq(group + 1),
                          base.eq(base + Mux(i.dense, 1, i.group_rows))]
@@ -204,9 +227,7 @@ class AddressGenerator(wiring.Component):
             first = window[axis]
             # A window with any tap inside the map starts at -2 or later; three more makes it
             # positive, and its tile one too large.
-            above = Signal(bits + 1, name=f"above_{axis}")
-            quotient, remainder = _divide_by_3(above)
-            m.d.comb += above.eq(first + 3)
+            quotient, remainder = _divide_by_3((first + 3).as_unsigned()[:bits + 1])
             m.d.sync += [
                 tile[f"tile_{axis}"].eq(quotient),
                 tile[f"turn_{axis}"].eq(remainder),
@@ -219,26 +240,53 @@ class AddressGenerator(wiring.Component):
         """Stage 5: row of the window's first tile."""
         i = self.instruction
         bits = len(tile.base)
-        place = Signal(data.StructLayout({
+        fields = {
             "valid": 1, "turn_y": 2, "turn_x": 2, "taps_y": 3, "taps_x": 3,
             "weight_row": tile.weight_row.shape(), "row": bits, "lanes": tile.lanes.shape(),
-        }))
+        }
+        # Of its last tile: at most a line of tiles and one beyond the map, so below twice the depth and two.
+        final = tile.base + tile.tile_y[:bits] * i.out_tiles_x[:bits] + tile.tile_x
+        if self._spec.overlap:
+            fields["final"] = bits + 2
+        place = Signal(data.StructLayout(fields))
         m.d.sync += [place[name].eq(tile[name]) for name in
                      ("valid", "turn_y", "turn_x", "taps_y", "taps_x", "weight_row", "lanes")]
         # Without the line and the column of tiles that `_divide` added.
-        m.d.sync += place.row.eq(tile.base + tile.tile_y[:bits] * i.out_tiles_x[:bits] + tile.tile_x
-                                 - i.out_tiles_x - 1)
+        m.d.sync += place.row.eq(final - i.out_tiles_x - 1)
+        if self._spec.overlap:
+            m.d.sync += place.final.eq(final)
         return place
 
-    def _spread(self, m, place):
+    def _gate(self, m, place, move):
+        """Wait until the window's rows and the ports are free; return what leaves, and when."""
+        i = self.instruction
+        gate = Signal.like(place)
+        clear, passed = Signal(), Signal()
+        # A conservative range of rows: the window may lie outside the map in part, or in one tile.
+        final = Mux(move, place.final, gate.final)
+        first = Signal(signed(len(final) + 2))
+        m.d.comb += [
+            first.eq(final - i.out_tiles_x - 1),
+            passed.eq(gate.valid & clear & ~self.taken),
+            move.eq(~gate.valid | passed),
+            self.held.eq(~move),
+        ]
+        # The range that is guarded has not grown until the register is looked at.
+        m.d.sync += clear.eq(~self.guarded | (final < self.guard_low)
+                             | (first >= self.guard_high))
+        with m.If(move):
+            m.d.sync += gate.eq(place)
+        return gate, passed
+
+    def _spread(self, m, place, valid):
         """Stage 6: row and tap of each bank."""
         i, o = self.instruction, self.o
-        m.d.sync += [self.o_valid.eq(place.valid), o.weight_row.eq(place.weight_row),
+        m.d.sync += [self.o_valid.eq(valid), o.weight_row.eq(place.weight_row),
                      o.turn_y.eq(place.turn_y), o.turn_x.eq(place.turn_x)]
         count = {"y": sum(place.taps_y[tap] for tap in range(3)),
                  "x": sum(place.taps_x[tap] for tap in range(3))}
         taps = Mux(i.dense, 1, count["y"] * count["x"])
-        m.d.sync += self.sops.eq(Mux(place.valid, taps * place.lanes, 0))
+        m.d.sync += self.sops.eq(Mux(valid, taps * place.lanes, 0))
 
         def of_banks(taps, turn):
             """Return, for each bank line, whether its tap is set."""
@@ -252,7 +300,7 @@ class AddressGenerator(wiring.Component):
             for x in range(3):
                 m.d.sync += [
                     o.rows[3 * y + x].eq(place.row + down + (place.turn_x > x)),
-                    o.write[3 * y + x].eq(place.valid & rows[y] & columns[x]),
+                    o.write[3 * y + x].eq(valid & rows[y] & columns[x]),
                 ]
 
 

@@ -9,6 +9,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from neurogen.rtl.address import AddressGenerator, instruction_layout, operation_layout
 from neurogen.rtl.bus import WishboneSignature
 from neurogen.rtl.cluster import Cluster, Forward
+from neurogen.rtl.counters import connect_counters
+from neurogen.rtl.dispatch import Dispatcher, Unit, counts_layout
 from neurogen.rtl.loader import Loader
 from neurogen.rtl.pool import MaxPoolFilter
 from neurogen.rtl.spikes import Extractor, SpikeMemory
@@ -16,7 +18,7 @@ from neurogen.rtl.streams import SkidBuffer
 from neurogen.rtl.sweep import SweepControl
 from neurogen.rtl.transfer import Emitter, Feeder
 from neurogen.rtl.weights import WeightWriter
-from neurogen.spec.mega import BANKS, BLOCK, COUNTERS, INCREMENT_BITS, MegaSpec, Op, Source
+from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, Source
 
 
 __all__ = ["ConvEngine", "engine_ports"]
@@ -36,10 +38,12 @@ class ConvEngine(wiring.Component):
     """Clusters, spike memory and everything that executes an instruction, without the program.
 
     Use it alone where something else decides what happens next; `neurogen.rtl.mega.Mega` adds the
-    program and the control bus. An instruction (see `neurogen.spec.mega`) begins with ``execute``
-    and ends with ``done``. INTEGRATE takes a cycle per operation and about 20 more; SWEEP
-    ``sweep_cycles`` per row and about ``sweep_cycles + 12`` more; EMIT a cycle per word and about
-    12 more; all while nothing stalls.
+    program and the control bus. An instruction (see `neurogen.spec.mega`) comes with ``execute``; the
+    next one may come with ``done``, which for a SWEEP or an EMIT is not its end (see
+    `neurogen.rtl.dispatch.Dispatcher`), where ``spec.overlap``. INTEGRATE takes a cycle per operation and
+    about 20 more; SWEEP ``sweep_cycles`` per row and about ``sweep_cycles + 15`` more; EMIT a cycle per word
+    and about 12 more; all while nothing stalls. Beside a SWEEP an operation waits where the ports of the
+    states are taken: in one cycle per row as long as ``sweep_cycles`` is 1, 2, or 4, else in two.
 
     Memories are undefined at power-on and keep their contents over a reset; INIT gives them values.
 
@@ -52,14 +56,18 @@ class ConvEngine(wiring.Component):
     -------
     instruction : ``In(instruction_layout(spec))``
         Stable from ``execute`` until ``done``.
+    tag : ``In``
+        Names the instruction in ``counts``.
     step : ``In(32)``
-        Time step, for rings of spike buffers and end-of-step words.
+        Time step, for rings of spike buffers and end-of-step words; stable like ``instruction``.
     execute : ``In(1)``
-        Begin; one cycle.
+        One cycle, while ``done``.
     done : ``Out(1)``
-        Nothing is under way; to be looked at from the second cycle after ``execute`` on.
-    increments : ``Out(INCREMENT_BITS).array(len(COUNTERS))``
-        What the instruction has counted; stable from ``done`` until the next ``execute``.
+        The next instruction may come; low from the cycle after ``execute`` on.
+    idle : ``Out(1)``
+        Nothing is under way, and ``counts`` have been taken.
+    counts : ``Out(stream.Signature(counts_layout(spec)))``
+        What an instruction has counted; once for each, when it has ended.
     i_events, o_events : ``In``, ``Out(stream.Signature(32))``
         Words in and out; see `neurogen.spec.events`.
     bad_event : ``Out(1)``
@@ -83,9 +91,9 @@ class ConvEngine(wiring.Component):
             raise TypeError(f"Engine parameters must be a MegaSpec, not {spec!r}")
         self._spec = spec
         ports = {
-            "instruction": In(instruction_layout(spec)), "step": In(32),
-            "execute": In(1), "done": Out(1),
-            "increments": Out(INCREMENT_BITS).array(len(COUNTERS)),
+            "instruction": In(instruction_layout(spec)), "tag": In(spec.tag_bits), "step": In(32),
+            "execute": In(1), "done": Out(1), "idle": Out(1),
+            "counts": Out(stream.Signature(counts_layout(spec))),
             "i_events": In(stream.Signature(32)), "o_events": Out(stream.Signature(32)),
             "bad_event": Out(1), **engine_ports(spec),
         }
@@ -110,27 +118,48 @@ class ConvEngine(wiring.Component):
         clusters = [Cluster(spec) for _ in range(spec.clusters)]
         for number, cluster in enumerate(clusters):
             m.submodules[f"cluster{number}"] = cluster
+        m.submodules.dispatcher = dispatcher = Dispatcher(spec)
         i = self.instruction
-        begin = Signal()  # one cycle after execute, when the spike row is known
+        start = {unit: dispatcher.start[unit.value] for unit in Unit}
         spike_row = Signal(spec.spike_address_bits)
         slot = Signal(8)
         m.d.comb += slot.eq((self.step + i.ring_phase) & i.ring_mask)
-        m.d.sync += [begin.eq(self.execute),
-                     spike_row.eq(i.spike_base + slot * i.ring_stride)]
+        m.d.sync += spike_row.eq(i.spike_base + slot * i.ring_stride)
 
-        self._sources(m, i, begin, spike_row, extractor, spikes, feeder, emitter, address)
-        self._sweeping(m, i, begin, spike_row, sweep, spikes, address, clusters)
+        self._sources(m, i, start, spike_row, extractor, spikes, feeder, emitter, address, dispatcher)
+        self._sweeping(m, start[Unit.SWEEP], spike_row, sweep, spikes, address, clusters, dispatcher)
         self._pipeline(m, i, address, sweep, clusters)
-        loading = self._weights(m, i, begin, clusters)
+        loading = self._weights(m, i, start, clusters)
         self._host(m, clusters)
-        clear = self._clear(m, i, begin, spikes, sweep)
-        done = feeder.done & emitter.done & sweep.done & ~address.busy & ~loading & ~clear
-        m.d.comb += self.done.eq(done & self._drained(m, address))
-        m.d.comb += emitter.step.eq(self.step)
-        self._count(m, begin, address, sweep, feeder, emitter)
+        clear = self._clear(m, i, start, spikes, sweep)
+        m.d.comb += [
+            dispatcher.instruction.eq(i), dispatcher.tag.eq(self.tag), dispatcher.spike_row.eq(spike_row),
+            dispatcher.execute.eq(self.execute), self.done.eq(dispatcher.done),
+            self.idle.eq(dispatcher.idle & self._drained(m, address)),
+            # The last operation may still be on its way to the banks: whatever follows it is farther behind.
+            dispatcher.ended[Unit.WORK.value].eq(feeder.done & ~address.busy & ~loading),
+            dispatcher.ended[Unit.SWEEP.value].eq(sweep.done & ~clear),
+            dispatcher.ended[Unit.EMIT.value].eq(emitter.done),
+        ]
+        connect(m, dispatcher.counts, flipped(self.counts))
+        connect_counters(m, dispatcher, clusters[0], address=address, sweep=sweep, feeder=feeder,
+                         emitter=emitter, extractor=extractor)
+        if spec.overlap:
+            self._guard(m, sweep, address, extractor, dispatcher)
         return m
 
-    def _sources(self, m, i, begin, spike_row, extractor, spikes, feeder, emitter, address):
+    def _background(self, m, name, begin, spike_row):
+        """Return instruction, first spike row and step for a unit that goes on while others come."""
+        now = self.instruction, spike_row, self.step
+        if not self._spec.overlap:
+            return now
+        kept = Signal.like(self.instruction, name=f"{name}_instruction"), Signal.like(
+            spike_row, name=f"{name}_row"), Signal(24, name=f"{name}_step")
+        with m.If(begin):
+            m.d.sync += [register.eq(value) for register, value in zip(kept, now, strict=True)]
+        return kept
+
+    def _sources(self, m, i, start, spike_row, extractor, spikes, feeder, emitter, address, dispatcher):
         """Events from the stream and from spikes, to the address generator and the output."""
         spec = self._spec
         m.submodules.i_buffer = i_buffer = SkidBuffer(32)
@@ -139,23 +168,27 @@ class ConvEngine(wiring.Component):
         connect(m, i_buffer.o, feeder.i_words)
         connect(m, emitter.o_words, o_buffer.i)
         connect(m, o_buffer.o, flipped(self.o_events))
-        integrate, emit = i.op == Op.INTEGRATE, i.op == Op.EMIT
+        integrate = start[Unit.WORK] & (i.op == Op.INTEGRATE)
+        emit = dispatcher.busy[Unit.EMIT.value]
+        # One that reads spikes at a time.
+        scans = (i.op == Op.EMIT) | ((i.op == Op.INTEGRATE) & (i.source == Source.SPIKES))
+        scan, first_row, step = self._background(m, "scan", dispatcher.begin.any() & scans, spike_row)
         m.d.comb += [
-            extractor.start.eq(begin & (emit | (integrate & (i.source == Source.SPIKES)))),
-            extractor.base.eq(spike_row), extractor.rows.eq(i.rows),
-            extractor.tiles.eq(i.tiles), extractor.tiles_x.eq(i.tiles_x),
-            extractor.vector.eq(i.vector),
+            extractor.start.eq(start[Unit.EMIT] | (integrate & (i.source == Source.SPIKES))),
+            extractor.base.eq(first_row), extractor.rows.eq(scan.rows),
+            extractor.tiles.eq(scan.tiles), extractor.tiles_x.eq(scan.tiles_x),
+            extractor.vector.eq(scan.vector),
             spikes.r_en.eq(extractor.r_en), spikes.r_row.eq(extractor.r_row),
             extractor.r_data.eq(spikes.r_data),
             spikes.sr_block.eq(extractor.sr_block), extractor.sr_flags.eq(spikes.sr_flags),
-            feeder.instruction.eq(i), emitter.instruction.eq(i),
-            feeder.start.eq(begin & integrate), emitter.start.eq(begin & emit),
+            feeder.instruction.eq(i), feeder.start.eq(integrate),
+            emitter.instruction.eq(scan), emitter.step.eq(step), emitter.start.eq(start[Unit.EMIT]),
             feeder.extracted.eq(~extractor.busy), emitter.extracted.eq(~extractor.busy),
             feeder.inside.eq(address.accepted | ~address.i_events.valid),
             self.bad_event.eq(feeder.bad_event),
             address.instruction.eq(i),
         ]
-        for unit, active in ((feeder, integrate), (emitter, emit)):
+        for unit, active in ((feeder, ~emit), (emitter, emit)):
             m.d.comb += [unit.i_events.payload.eq(extractor.o_events.payload),
                          unit.i_events.valid.eq(extractor.o_events.valid & active)]
         m.d.comb += extractor.o_events.ready.eq(
@@ -167,7 +200,7 @@ class ConvEngine(wiring.Component):
             y, x = p.y >> i.pool_log2, p.x >> i.pool_log2
             inside = (y < i.in_h) & (x < i.in_w)
             m.d.comb += [
-                pool.start.eq(begin & integrate & i.max_pool),
+                pool.start.eq(integrate & i.max_pool),
                 pool.in_h.eq(i.in_h), pool.in_w.eq(i.in_w),
                 pool.groups.eq((i.in_channels + spec.total_lanes - 1) // spec.total_lanes),
                 address.pooled.eq(i.max_pool),
@@ -186,12 +219,13 @@ class ConvEngine(wiring.Component):
         else:
             connect(m, feeder.o_events, address.i_events)
 
-    def _sweeping(self, m, i, begin, spike_row, sweep, spikes, address, clusters):
+    def _sweeping(self, m, start, spike_row, sweep, spikes, address, clusters, dispatcher):
         spec = self._spec
         lanes = spec.lanes
+        i, first_row, _ = self._background(m, "sweep", dispatcher.begin[Unit.SWEEP.value], spike_row)
         m.d.comb += [
-            sweep.instruction.eq(i), sweep.spike_row.eq(spike_row),
-            sweep.start.eq(begin & ((i.op == Op.SWEEP) | ((i.op == Op.INIT) & ~i.spikes))),
+            sweep.instruction.eq(i), sweep.spike_row.eq(first_row),
+            sweep.start.eq(start & ((i.op == Op.SWEEP) | ((i.op == Op.INIT) & ~i.spikes))),
             # Lines 0 and 2 of the banks hold both rows of tiles, columns alike.
             sweep.touch.eq(address.o_valid & address.o.write.as_value().any()),
             *(sweep.touched[n].eq(address.o.rows[b]) for n, b in enumerate((0, 2, 6, 8))),
@@ -201,6 +235,21 @@ class ConvEngine(wiring.Component):
             spikes.w_en.eq(sweep.w_en), spikes.w_row.eq(sweep.w_row),
             spikes.w_data.eq(sweep.w_data),
         ]
+
+    def _guard(self, m, sweep, address, extractor, dispatcher):
+        """Events and spikes follow a sweep at a distance."""
+        i, first = sweep.instruction, sweep.spike_row >> 3
+        states, spikes = i.state_base >> 3, first + sweep.front
+        busy = dispatcher.busy[Unit.SWEEP.value]
+        m.d.comb += dispatcher.settled.eq(sweep.settled)
+        m.d.sync += [
+            address.guarded.eq(busy), address.guard_low.eq((states + sweep.front) << 3),
+            address.guard_high.eq(i.state_base + i.rows),
+            # One cycle late, so that the extractor reads no summary that is being written.
+            extractor.guarded.eq(busy), extractor.guard_low.eq(spikes),
+            extractor.guard_high.eq(first + ((i.rows + BLOCK - 1) >> 3)),
+        ]
+        m.d.comb += address.taken.eq(sweep.taken)
 
     def _pipeline(self, m, i, address, sweep, clusters):
         """Registers and hazards of the operations: weights, states, sum, write."""
@@ -255,7 +304,7 @@ class ConvEngine(wiring.Component):
             m.d.sync += quiet.eq(quiet + 1)
         return quiet == 4
 
-    def _weights(self, m, i, begin, clusters):
+    def _weights(self, m, i, start, clusters):
         """Weights from the control bus or from the external memory; return whether a LOAD runs."""
         spec = self._spec
         m.submodules.writer = writer = WeightWriter(spec)
@@ -271,7 +320,7 @@ class ConvEngine(wiring.Component):
             return 0
         m.submodules.loader = loader = Loader(spec)
         connect(m, loader.mem, flipped(self.mem))
-        m.d.comb += [loader.start.eq(begin & (i.op == Op.LOAD)), loader.address.eq(i.external),
+        m.d.comb += [loader.start.eq(start[Unit.WORK] & (i.op == Op.LOAD)), loader.address.eq(i.external),
                      loader.rows.eq(i.rows)]
         with m.If(loader.busy | loader.start):
             m.d.comb += [writer.place.eq(loader.start), writer.cluster.eq(0), writer.tap.eq(0),
@@ -287,13 +336,13 @@ class ConvEngine(wiring.Component):
             with m.If(self.cluster == number):
                 m.d.comb += self.state_data.eq(cluster.r_data)
 
-    def _clear(self, m, i, begin, spikes, sweep):
+    def _clear(self, m, i, start, spikes, sweep):
         """INIT of spikes: zero summaries, a block a cycle. Return whether it runs."""
         left = Signal.like(i.rows)
         block = Signal.like(sweep.s_block)
         clearing = Signal()
         m.d.comb += clearing.eq(left != 0)
-        with m.If(begin & (i.op == Op.INIT) & i.spikes):
+        with m.If(start[Unit.SWEEP] & (i.op == Op.INIT) & i.spikes):
             m.d.sync += [left.eq((i.rows + BLOCK - 1) >> 3), block.eq(i.spike_base >> 3)]
         with m.Elif(clearing):
             m.d.sync += [left.eq(left - 1), block.eq(block + 1)]
@@ -303,30 +352,3 @@ class ConvEngine(wiring.Component):
             spikes.s_flags.eq(Mux(clearing, 0, sweep.s_flags)),
         ]
         return clearing
-
-    def _count(self, m, begin, address, sweep, feeder, emitter):
-        """Registers of what the current instruction has done, in the order of `COUNTERS`."""
-        lanes = self._spec.total_lanes
-        # The count of a row's spikes, in two stages: a bank, then all.
-        banks = [Signal(range(lanes + 1), name=f"fired{b}") for b in range(BANKS)]
-        for b in range(BANKS):
-            with m.If(sweep.w_en):
-                m.d.sync += banks[b].eq(sum(sweep.w_data[b * lanes:(b + 1) * lanes]))
-            with m.Else():
-                m.d.sync += banks[b].eq(0)
-        running = Signal()
-        with m.If(self.execute):
-            m.d.sync += running.eq(1)
-        with m.Elif(self.done & ~begin):  # no unit has begun before
-            m.d.sync += running.eq(0)
-        added = {
-            "events": address.accepted, "sops": address.sops, "spikes": sum(banks),
-            "rows": sweep.swept, "cycles": running, "stalls": feeder.stalled | emitter.stalled,
-        }
-        for k, name in enumerate(COUNTERS):
-            counter = Signal(INCREMENT_BITS, name=f"count_{name}")
-            m.d.comb += self.increments[k].eq(counter)
-            with m.If(self.execute):
-                m.d.sync += counter.eq(0)
-            with m.Else():
-                m.d.sync += counter.eq(counter + added[name])

@@ -9,7 +9,7 @@ from neurogen.rtl.control import BUS_ADDRESS_BITS, Control, control_ports
 from neurogen.rtl.conv import ConvEngine
 from neurogen.rtl.loader import ReadGuard
 from neurogen.rtl.sequencer import Sequencer
-from neurogen.spec.mega import COUNTERS, MegaSpec
+from neurogen.spec.mega import MegaSpec
 
 
 __all__ = ["Mega"]
@@ -100,6 +100,7 @@ class _Core(wiring.Component):
         m.submodules.engine = engine = ConvEngine(self._spec)
         connect(m, flipped(self.i_events), engine.i_events)
         connect(m, engine.o_events, flipped(self.o_events))
+        connect(m, engine.counts, sequencer.counts)
         if self._spec.external:
             connect(m, engine.mem, flipped(self.mem))
         m.d.comb += [
@@ -110,10 +111,10 @@ class _Core(wiring.Component):
             sequencer.w_data.eq(self.program_data),
             sequencer.r_en.eq(self.counter_en), sequencer.r_addr.eq(self.counter_addr),
             self.counter_data.eq(sequencer.r_data),
-            engine.instruction.eq(sequencer.instruction), engine.step.eq(sequencer.step),
-            engine.execute.eq(sequencer.execute), sequencer.done.eq(engine.done),
+            engine.instruction.eq(sequencer.instruction), engine.tag.eq(sequencer.tag),
+            engine.step.eq(sequencer.step), engine.execute.eq(sequencer.execute),
+            sequencer.done.eq(engine.done), sequencer.idle.eq(engine.idle),
             self.bad_event.eq(engine.bad_event), self.state_data.eq(engine.state_data),
-            *(sequencer.increments[k].eq(engine.increments[k]) for k in range(len(COUNTERS))),
             *(getattr(engine, name).eq(getattr(self, name)) for name in _WINDOW),
         ]
         return m

@@ -123,6 +123,9 @@ class Extractor(wiring.Component):
         accepted, or (for ``rows == 0``) the one after ``start``. ``start`` may come in it.
     r_en, r_row, r_data, sr_block, sr_flags
         To the ports of `SpikeMemory`.
+    guarded, guard_low, guard_high : ``In``
+        With ``spec.overlap``. Blocks from ``guard_low`` up to (not with) ``guard_high`` are not looked at
+        while ``guarded``: their summaries are yet to be written, or were in the cycle before.
     o_events : ``Out(stream.Signature(EVENT))``
     """
 
@@ -131,7 +134,7 @@ class Extractor(wiring.Component):
         self._spec = spec
         self._row_bits, self._block_bits = _row_bits(spec), _block_bits(spec)
         self._count_bits = spec.instruction_fields()["rows"][0]
-        super().__init__({
+        ports = {
             "start": In(1),
             "base": In(self._row_bits),
             "rows": In(self._count_bits),
@@ -146,7 +149,11 @@ class Extractor(wiring.Component):
             "sr_block": Out(self._block_bits),
             "sr_flags": In(BLOCK),
             "o_events": Out(stream.Signature(EVENT)),
-        })
+        }
+        if spec.overlap:
+            ports |= {"guarded": In(1), "guard_low": In(self._block_bits + 1),
+                      "guard_high": In(self._block_bits + 1)}
+        super().__init__(ports)
         # Where a row, or a word of it, is: `high` counts words of total lanes.
         self._place = data.StructLayout({"high": C_BITS, "y": Y_BITS, "x": X_BITS})
 
@@ -180,8 +187,11 @@ class Extractor(wiring.Component):
         o = Signal(data.StructLayout({"valid": 1, "row": self._row_bits}))
         take, load = Signal(), Signal()
         rest = flags & (flags - 1)
+        ready = Const(1)
+        if self._spec.overlap:
+            ready = ~self.guarded | (block < self.guard_low) | (block >= self.guard_high)
         m.d.comb += [
-            load.eq(fresh & (left != 0) & (rest == 0) & (take | (flags == 0))),
+            load.eq(fresh & ready & (left != 0) & (rest == 0) & (take | (flags == 0))),
             # Flags that cannot be loaded are read again.
             self.sr_block.eq(Mux(load, block + 1, block)),
         ]

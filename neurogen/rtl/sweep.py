@@ -10,17 +10,24 @@ from neurogen.rtl.lif import LifDatapath
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 
 
-__all__ = ["SweepControl"]
+__all__ = ["NOTICE", "SweepControl"]
 
+
+# Cycles from the decision to read a row to the read, where ports are shared: others have to give way first.
+NOTICE = 3
 
 class SweepControl(wiring.Component):
     """Runs a SWEEP, or the INIT of states, on all clusters.
 
     Rows with one set of parameters are read every ``sweep_cycles`` cycles (every ``sweep_cycles +
-    7`` where that is 9 or more); their spikes and states are written ``sweep_cycles + 5`` cycles
+    7`` where that is 9 or more, and `NOTICE` more with ``spec.overlap``); their spikes and states are
+    written ``sweep_cycles + 5`` cycles
     after. With parameters per neuron, each bank of each row takes its own turn; a CuBa-LIF takes
     two. Blocks of eight rows that are zero and that no event has touched since are skipped at one
     block a cycle, unless the population has a bias.
+
+    With ``spec.overlap`` others may use the state memory meanwhile: ``taken`` asks for the ports, `NOTICE`
+    cycles before the read and before the cycle whose read would collide with the write.
 
     Parameters
     ----------
@@ -37,8 +44,15 @@ class SweepControl(wiring.Component):
         Begin; one cycle.
     done : ``Out(1)``
         Nothing is under way; low from the cycle after ``start``.
+    settled : ``Out(1)``
+        With ``spec.overlap``. Parameters are not read any more, and ``front`` is what the rest needs to know.
+    front : ``Out``
+        With ``spec.overlap``. Blocks of this sweep before this one (counted from its first) are complete:
+        states, dirty bits, spikes and summaries have been written.
+    taken : ``Out(1)``
+        With ``spec.overlap``. Nobody else may read states in the second cycle from here.
     touch, touched : ``In``
-        Mark the rows' blocks as dirty (while no sweep runs).
+        Mark the rows' blocks as dirty (blocks before ``front``, while a sweep runs).
     weight_en, weight_row : ``Out``
         Read parameters.
     read, read_row : ``Out``
@@ -64,7 +78,7 @@ class SweepControl(wiring.Component):
             raise TypeError(f"Sweep parameters must be a MegaSpec, not {spec!r}")
         self._spec = spec
         state, spike = spec.state_address_bits, spec.spike_address_bits
-        super().__init__({
+        ports = {
             "instruction": In(instruction_layout(spec)),
             "spike_row": In(spike),
             "start": In(1),
@@ -87,7 +101,11 @@ class SweepControl(wiring.Component):
             "s_block": Out(range(max(2, spec.spike_depth // BLOCK))),
             "s_flags": Out(BLOCK),
             "swept": Out(1),
-        })
+        }
+        if spec.overlap:
+            ports |= {"settled": Out(1), "taken": Out(1),
+                      "front": Out(range(spec.state_depth // BLOCK + 1))}
+        super().__init__(ports)
 
     @property
     def spec(self) -> MegaSpec:
@@ -99,43 +117,44 @@ class SweepControl(wiring.Component):
         m = Module()
         cycles = spec.sweep_cycles
         pipelined = cycles < BANKS
-        finish_at = cycles + 2 + LifDatapath.LATENCY
+        lead = NOTICE if spec.overlap else 0
+        finish_at = lead + cycles + 2 + LifDatapath.LATENCY
 
-        # The pulse of a row on its way: read at 0, loaded at 1, shifted from 2 on, collected
+        # The pulse of a row on its way: read at `lead`, loaded 1 later, shifted from 2 on, collected
         # LATENCY later, written when the last chunk has been collected.
         issue = Signal()
         line = Signal(finish_at + 1)
         m.d.comb += line[0].eq(issue)
         m.d.sync += line[1:].eq(line)
         index = Signal(range(spec.state_depth))  # of the row in the population
-        finished = Signal.like(index)
+        read, finished = Signal.like(index), Signal.like(index)
         if pipelined:
             trail = [index]
             for age in range(finish_at):
                 trail.append(Signal.like(index, name=f"index{age + 1}"))
                 m.d.sync += trail[-1].eq(trail[-2])
-            m.d.comb += finished.eq(trail[-1])
+            m.d.comb += [read.eq(trail[lead]), finished.eq(trail[-1])]
         else:
-            m.d.comb += finished.eq(index)
+            m.d.comb += [read.eq(index), finished.eq(index)]
         finish = line[finish_at]
 
         synapse = Signal()  # first pass of a CuBa-LIF
         bank = Signal(range(BANKS))
         clearing = Signal()
         m.d.comb += clearing.eq(i.op == Op.INIT)
-        self._controls(m, line, cycles, synapse, clearing)
+        self._controls(m, line[lead:], cycles, synapse, clearing)
 
         own = Signal(BANKS)  # banks that keep the result
         per_neuron = Signal()
         m.d.comb += [
             per_neuron.eq(i.per_neuron | (clearing & i.fill)),
             own.eq(Mux(per_neuron, 1 << bank, (1 << BANKS) - 1)),
-            self.swept.eq(issue & ~synapse),
-            self.read.eq(issue),
+            self.swept.eq(line[lead] & ~synapse),
+            self.read.eq(line[lead]),
             self.write.eq(Mux(finish, own, 0)),
         ]
         base = Signal(spec.state_address_bits)
-        m.d.comb += [base.eq(i.state_base), self.read_row.eq(base + index),
+        m.d.comb += [base.eq(i.state_base), self.read_row.eq(base + read),
                      self.write_row.eq(base + finished)]
         if spec.cuba:
             m.d.comb += base.eq(Mux(i.cuba & ~synapse, i.membrane_base, i.state_base))
@@ -144,9 +163,23 @@ class SweepControl(wiring.Component):
         m.d.comb += complete.eq(~per_neuron | (bank == BANKS - 1))
         flags_busy = self._spikes(m, finish & ~synapse & ~clearing, finished, own, complete)
         dirty = self._dirty(m, finish, finished, base, complete)
-        self._rows(m, issue, line, index, bank, synapse, per_neuron, clearing, dirty, flags_busy,
-                   pipelined)
+        parameters_read = self._rows(m, issue, line, index, bank, synapse, per_neuron, clearing, dirty,
+                                     flags_busy, pipelined)
+        if spec.overlap:
+            self._share(m, line, finish & complete, finished, index)
+            m.d.comb += self.settled.eq(self.done | (parameters_read & ~per_neuron & ~i.cuba))
         return m
+
+    def _share(self, m, line, finish, finished, index):
+        """Tell others when the ports are needed, and how far the sweep is."""
+        # An operation that leaves its generator now reads two cycles later, and writes when a row that was
+        # read `finish_at - NOTICE - 1` cycles earlier does.
+        m.d.comb += self.taken.eq(line[NOTICE - 2] | line[-4])
+        last = (finished[:3] == BLOCK - 1) | (finished + 1 == self.instruction.rows)
+        with m.If(finish & last):
+            m.d.sync += self.front.eq((finished >> 3) + 1)
+        with m.Elif(~line.any()):
+            m.d.sync += self.front.eq(index >> 3)
 
     def _controls(self, m, line, cycles, synapse, clearing):
         spec, i, lif = self._spec, self.instruction, self.lif
@@ -223,7 +256,7 @@ class SweepControl(wiring.Component):
         dirty = Signal(blocks)
         live = Signal()  # a row of this block has kept a state
         block = (base + finished) >> 3
-        with m.If(self.touch):
+        with m.If(self.touch):  # bits other than that of the block that ends now
             hits = [Cat(row >> 3 == number for number in range(blocks)) for row in self.touched]
             m.d.sync += dirty.eq(dirty | hits[0] | hits[1] | hits[2] | hits[3])
         with m.If(finish):
@@ -258,7 +291,7 @@ class SweepControl(wiring.Component):
             with m.If(last):
                 m.next = "Drain"
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("Idle"):
                 m.d.sync += [index.eq(0), bank.eq(0), part.eq(0), parameter_row.eq(i.weight_base)]
                 with m.If(self.start):
@@ -320,3 +353,4 @@ class SweepControl(wiring.Component):
             with m.State("Done"):
                 m.next = "Idle"
                 m.d.sync += self.done.eq(1)
+        return fsm.ongoing("Rows") | fsm.ongoing("Finish") | fsm.ongoing("Drain") | fsm.ongoing("Done")

@@ -41,8 +41,8 @@ class Feeder(wiring.Component):
         The event that is offered lies inside the pooled map.
     bad_event : ``Out(1)``
         A word of the input stream is no event of the input. (It is dropped.)
-    stalled : ``Out(1)``
-        The input stream is empty, or an event has to wait, in this cycle.
+    stalled, starved : ``Out(1)``
+        The input stream is empty, or an event has to wait, in this cycle; the former.
     """
 
     def __init__(self, spec: MegaSpec):
@@ -54,6 +54,7 @@ class Feeder(wiring.Component):
             "i_events": In(stream.Signature(EVENT)), "extracted": In(1),
             "o_events": Out(stream.Signature(EVENT)),
             "held": In(1), "inside": In(1), "bad_event": Out(1), "stalled": Out(1),
+            "starved": Out(1),
         })
 
     @property
@@ -90,7 +91,7 @@ class Feeder(wiring.Component):
                         ~known | (~self.inside & (i.pool_log2 == 0)))),
                 ]
                 with m.If(~words.valid):
-                    m.d.comb += self.stalled.eq(1)
+                    m.d.comb += [self.stalled.eq(1), self.starved.eq(1)]
                 with m.If(words.valid & control & (words.payload[28:31] == END_OF_STEP)):
                     m.next = "Wait"
             with m.State("Spikes"):

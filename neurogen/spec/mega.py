@@ -66,10 +66,15 @@ BLOCK = 8
 # Order of the parameter fields. ``leak`` is 4096 - a, modulo 2**state_bits.
 PARAMETERS = ("threshold", "leak", "bias", "reset_value", "synapse_leak")
 # events: accepted after pooling; sops; spikes; rows: swept (each bank's turn of a row, where
-# parameters are per neuron); cycles: from decode to completion; stalls: cycles in which a full
-# output or an empty input held work up.
-COUNTERS = ("events", "sops", "spikes", "rows", "cycles", "stalls")
-COUNTER_WORDS = 8  # places per instruction in the counter memory
+# parameters are per neuron); cycles: those of an INTEGRATE or LOAD, those of a SWEEP or INIT beside which
+# there was none of these, those of an EMIT beside which there was neither; stalls: cycles in which a full
+# output, an empty input, or states that a sweep had not reached yet held work up.
+# The rest (0 without `MegaSpec.traffic`): starved: stalls of an INTEGRATE without an input word; waiting:
+# stalls of one behind a sweep, for its rows or its ports; words of each memory, read and written, in every
+# cluster: `lanes` states of a bank, `lanes` weights of a tap (parameters too), rows of spikes.
+COUNTERS = ("events", "sops", "spikes", "rows", "cycles", "stalls", "starved", "waiting", "state_reads",
+            "state_writes", "weight_reads", "weight_writes", "spike_reads", "spike_writes")
+COUNTER_WORDS = 16  # places per instruction in the counter memory
 COUNTER_BITS = 48
 DEVICE_ID = 0x4E47_0001  # "NG", first version
 INCREMENT_BITS = 32  # what one execution of an instruction may add to a counter
@@ -143,7 +148,7 @@ class Csr(IntEnum):
                             input; it was dropped); bit 2: an unknown instruction, or LOAD without
                             ``external`` (execution stopped)
     STEPS (rw)              steps to run after a start
-    STEP (r)                steps finished since the start
+    STEP (r)                steps finished since the start (while busy, the last one may still be under way)
     CYCLES (r)              cycles since the start, modulo 2**32, frozen when idle
     MEM_ADDRESS (rw)        see `MemorySelect`
     MEM_DATA (rw)           next word of the memory
@@ -197,6 +202,11 @@ class MegaSpec:
         Whether there is a master for external memory (LOAD).
     saturate
         Whether additions to states are clipped to ``state_bits``, else they wrap; see `Lif`.
+    overlap
+        Whether the next instruction is fetched, and where nothing forbids it begun, while a SWEEP or an
+        EMIT is under way.
+    traffic
+        Whether stalls are counted by cause, and words of memories.
     """
 
     lanes: int
@@ -213,6 +223,8 @@ class MegaSpec:
     max_pool_rows: int = 0
     external: bool = False
     saturate: bool = False
+    overlap: bool = True
+    traffic: bool = True
 
     def __post_init__(self):
         object.__setattr__(self, "fraction_bits", tuple(self.fraction_bits))
@@ -368,6 +380,11 @@ class MegaSpec:
     def spike_address_bits(self) -> int:
         """Width of a spike row's address."""
         return _bits(self.spike_depth)
+
+    @property
+    def tag_bits(self) -> int:
+        """Width of the tag by which counts find their instruction: its number, and a bit."""
+        return _bits(self.max_instructions) + 1
 
     @property
     def max_instructions(self) -> int:

@@ -23,7 +23,7 @@ WIDE = MegaSpec(lanes=4, weight_bits=5, state_bits=24, state_depth=512, weight_d
                 external=True)
 SPECS = {
     "wide": WIDE,
-    "one-lane": replace(WIDE, lanes=1, sweep_cycles=9, weight_bits=8),
+    "one-lane": replace(WIDE, lanes=1, sweep_cycles=9, weight_bits=8, overlap=False, traffic=False),
     "clusters": replace(WIDE, lanes=2, clusters=2, sweep_cycles=1),
     # Small memories, so that the compiler has to split.
     "small": replace(WIDE, lanes=2, state_depth=64, weight_depth=256, spike_depth=64, sweep_cycles=6,

@@ -27,6 +27,7 @@ _SMALL = MegaSpec(lanes=2, weight_bits=4, state_bits=12, state_depth=16, weight_
 _FULL = MegaSpec(lanes=2, clusters=2, weight_bits=8, state_bits=16, state_depth=64, weight_depth=32,
                  spike_depth=32, program_depth=128, fraction_bits=(0, 6), cuba=True, sweep_cycles=2,
                  max_pool_rows=16, external=True)
+_ALONE = replace(_SMALL, overlap=False)
 _LINK = HostLinkSpec(divisor=4, slot_log2=6, in_words=8, out_words=8)
 _NEURONS = Lif(shape=(5,), threshold=20, decay=3686, state_bits=12, v_lo=-1024, v_hi=1023)
 _LEARNER = Learner(inputs=5, layers=[LearnLayer(neurons=6, threshold=20, recurrent=True)], classes=2, lanes=4)
@@ -46,6 +47,7 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "cluster.Cluster": _MEGA,
     "control.Control": _MEGA,
     "conv.ConvEngine": _MEGA,
+    "dispatch.Dispatcher": _MEGA | {"alone": ((_ALONE,), {})},
     "frames.FrameReceiver": {"": ((_LINK,), {})},
     "frames.FrameSender": {"": ((_LINK,), {})},
     "hostlink.HostLink": {"": ((_LINK,), {})},
@@ -60,7 +62,7 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "lif.LifDatapath": {"": ((3, 12), {}), "saturate": ((3, 12), {"saturate": True})},
     "loader.Loader": {"full": ((_FULL,), {})},
     "loader.ReadGuard": {"": ((30,), {})},
-    "mega.Mega": _MEGA,
+    "mega.Mega": _MEGA | {"alone": ((_ALONE,), {})},
     "memory.Ram": {"plain": ((_WORD, 8), {}), "block": ((32, 8), {"granularity": 8, "ram_style": "block",
                                                                  "collisions": False})},
     "pool.MaxPoolFilter": {"full": ((_FULL,), {})},

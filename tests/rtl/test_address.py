@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from neurogen.spec.mega import MegaSpec
 
 SPEC = MegaSpec(lanes=2, clusters=2, weight_bits=4, state_bits=12, state_depth=512, weight_depth=1024,
                 spike_depth=64)
+ALONE = replace(SPEC, overlap=False)
 
 
 def ceil(a, b):
@@ -91,20 +93,47 @@ def seen(o, sops):
     return o.weight_row, sops, added
 
 
-def run(jobs, *, idle=0.0, seed=0, pooled=False):
+class Sweep:
+    """The guard of an address generator: a range of rows that gets smaller, and ports that are taken."""
+
+    def __init__(self, low, high, pace=0.3, taken=0.5, seed=0):
+        self.low, self.high, self.pace, self.rate = low, high, pace, taken
+        self.rng, self.past, self.held = random.Random(seed), [(low, high, 0)] * 3, 0
+
+    def set(self, ctx, dut):
+        self.low += self.rng.random() < self.pace
+        taken = self.rng.random() < self.rate
+        ctx.set(dut.guarded, self.low < self.high)
+        ctx.set(dut.guard_low, self.low)
+        ctx.set(dut.guard_high, self.high)
+        ctx.set(dut.taken, taken)
+        self.past = [*self.past[1:], (self.low, self.high, taken)]
+        self.held += ctx.get(dut.held)
+
+    def check(self, o):
+        """Compare an operation on ``o`` with the guard two cycles ago, and the ports one cycle ago."""
+        (low, high, _), (*_, taken), _ = self.past
+        assert not taken
+        assert not {o.rows[b] for b in range(9) if o.write[b]} & set(range(low, high))
+
+
+def run(jobs, *, idle=0.0, seed=0, pooled=False, spec=SPEC, sweeps=None):
     """Return for each job (instruction, events): operations, their cycles, those of transfers, accepted."""
-    dut, rng, results = AddressGenerator(SPEC), random.Random(seed), []
+    dut, rng, results = AddressGenerator(spec), random.Random(seed), []
 
     async def bench(ctx):
         ctx.set(dut.pooled, pooled)
-        for instruction, events in jobs:
+        for number, (instruction, events) in enumerate(jobs):
             ctx.set(dut.instruction, instruction)
+            sweep = sweeps[number] if sweeps else None
             waiting, operations, times, taken, accepted = list(events), [], [], [], 0
             cycle = 0
             valid = False
             while waiting or ctx.get(dut.busy):
                 valid = bool(waiting) and (valid or rng.random() >= idle)
                 ctx.set(dut.i_events.valid, valid)
+                if sweep:
+                    sweep.set(ctx, dut)
                 if waiting:
                     ctx.set(dut.i_events.payload, dict(zip("cyx", waiting[0], strict=True)))
                 _, _, ready, inside, o_valid, o, sops = await ctx.tick().sample(
@@ -115,6 +144,8 @@ def run(jobs, *, idle=0.0, seed=0, pooled=False):
                     valid = False
                 accepted += inside
                 if o_valid:
+                    if sweep:
+                        sweep.check(o)
                     operations.append(seen(o, sops))
                     times.append(cycle)
                 else:
@@ -144,8 +175,8 @@ def check(jobs, results):
         assert operations == [op for one in wanted for op in one or ()], instruction
 
 
-@pytest.mark.parametrize("idle", [0, 0.4])
-def test_convolutions(idle):
+@pytest.mark.parametrize("idle, spec", [(0, SPEC), (0.4, SPEC), (0.4, ALONE)])
+def test_convolutions(idle, spec):
     rng, jobs = random.Random(1), []
     for kernel in (1, 3, 5, 7):
         for stride in (1, 2):
@@ -154,7 +185,7 @@ def test_convolutions(idle):
                     i = convolution(rng, kernel, stride, padding, rng.randint(kernel, 13),
                                     rng.randint(kernel, 13), tile=tile, groups=rng.randint(1, 3))
                     jobs.append((i, random_events(rng, i, 12)))
-    results = run(jobs, idle=idle, seed=1)
+    results = run(jobs, idle=idle, seed=1, spec=spec)
     check(jobs, results)
     situations = [op for operations, *_ in results for op in operations]
     assert any(op[1] == 0 for op in situations)  # windows without a tap inside the map
@@ -198,18 +229,50 @@ def test_coordinates_that_are_pooled_already_are_not_shifted():
     assert operations == [op for e in events for op in expected(i | {"pool_log2": 0}, e) or ()]
 
 
+def test_events_follow_a_sweep_at_a_distance():
+    rng, jobs, sweeps = random.Random(11), [], []
+    for seed in range(12):
+        i = (dense(rng, 2, 3, rng.randint(1, 3)) if seed % 4 == 3 else
+             convolution(rng, rng.choice((1, 3, 5)), rng.choice((1, 2)), 1, 11, 11, groups=rng.randint(1, 2),
+                         tile=seed % 4 == 2))
+        i["state_base"] = rng.choice((0, 8, 504 if i.get("dense") else 24))
+        size = i["groups"] * i.get("group_rows", 1)
+        low = i["state_base"] + rng.choice((0, i.get("group_rows", 0) * (i["groups"] - 1)))
+        jobs.append((i, random_events(rng, i, 25)))
+        sweeps.append(Sweep(low, i["state_base"] + size, rng.choice((0.05, 0.3)), rng.choice((0, 0.5)), seed))
+    for base in (0, 8, 511):  # one row, and who is slow
+        i = dense(rng, 2, 3, 1) | {"state_base": base}
+        jobs.append((i, random_events(rng, i, 5)))
+        sweeps.append(Sweep(base, base + 1, 0.02, 0, base))
+    check(jobs, run(jobs, idle=0.2, sweeps=sweeps))
+    assert sum(sweep.held > 10 for sweep in sweeps) >= 9
+
+
+def test_a_sweep_of_other_rows_holds_nothing_up():
+    rng = random.Random(12)
+    i = convolution(rng, 3, 1, 1, 9, 9, groups=1) | {"pool_log2": 0, "state_base": 64}
+    jobs = [(i, [(c, y, x) for c in range(2) for y in range(9) for x in range(9)])]
+    free = run(jobs)[0]
+    # Rows of the map, and a line of tiles and one behind them, are another population's at the earliest.
+    for low, high in ((0, 64 - 4), (64 + 9 + 4, 512), (64 + 9 + 4, 1024)):
+        sweep = Sweep(low, high, pace=0, taken=0)
+        assert run(jobs, sweeps=[sweep])[0] == free
+        assert not sweep.held
+
+
 @pytest.mark.parametrize("kernel, groups", [(3, 1), (3, 3), (7, 1), (5, 2)])
 def test_one_operation_a_cycle_after_the_latency(kernel, groups):
     i = convolution(random.Random(5), kernel, 1, kernel // 2, 9, 9, groups=groups) | {"pool_log2": 0}
     events = [(c, 4, 4) for c in range(8)] * 2
-    operations, times, taken, _ = run([(i, events)])[0]
-    ops = i["ops"]
-    assert len(operations) == ops * len(events)
     assert OPERATION_LATENCY == 6  # as documented
-    assert times[0] == taken[0] + OPERATION_LATENCY
-    assert times == list(range(times[0], times[0] + len(times)))  # no gap
-    # Two events fit in before the pace of the operations shows.
-    assert all(b - a == ops for a, b in pairwise(taken[3:]))
+    for spec in (ALONE, SPEC):
+        operations, times, taken, _ = run([(i, events)], spec=spec)[0]
+        ops = i["ops"]
+        assert len(operations) == ops * len(events)
+        assert times[0] == taken[0] + OPERATION_LATENCY + spec.overlap
+        assert times == list(range(times[0], times[0] + len(times)))  # no gap
+        # Two events fit in before the pace of the operations shows.
+        assert all(b - a == ops for a, b in pairwise(taken[3:]))
 
 
 def test_events_outside_are_dropped_at_one_a_cycle():

@@ -13,16 +13,18 @@ from neurogen.spec.mega import COUNTER_WORDS, COUNTERS, MegaSpec, Op, encode
 
 SPEC = MegaSpec(lanes=2, weight_bits=4, state_bits=12, state_depth=32, weight_depth=64, spike_depth=32,
                 program_depth=128, cuba=True, external=True)
+ALONE = replace(SPEC, overlap=False)
 
 
 class Bench:
-    """A sequencer whose unit takes random times and counts random numbers."""
+    """A sequencer whose unit takes random times, goes on in the background, and counts random numbers."""
 
     def __init__(self, program, seed=0, longest=8, spec=SPEC):
         self.dut, self.program, self.rng = Sequencer(spec), program, random.Random(seed)
         self.longest = longest
         self.executed, self.executions, self.waits = [], [], []  # fields, cycle of execute, cycles of work
         self.counters = [[0] * len(COUNTERS) for _ in program]
+        self.background = []  # (cycle of the end, tag, counts)
 
     async def write(self, ctx):
         words = [word for i in self.program for word in encode(self.dut.spec, i)]
@@ -35,14 +37,21 @@ class Bench:
 
     async def unit(self, ctx):
         """Execute: `done` is still high in the cycle after `execute`, as of a unit that starts late."""
-        dut, left, cycle = self.dut, 0, 0
+        dut, left, cycle, running = self.dut, 0, 0, None
         ctx.set(dut.done, 1)
+        ctx.set(dut.idle, 1)
         while True:
-            _, _, execute, i, step = await ctx.tick().sample(dut.execute, dut.instruction, dut.step)
+            _, _, execute, i, tag, step, taken = await ctx.tick().sample(
+                dut.execute, dut.instruction, dut.tag, dut.step, dut.counts.ready)
             cycle += 1
+            if running:  # what is executed stays there
+                assert (i, tag, step) == running
             if left:
                 left -= 1
                 ctx.set(dut.done, left == 0)
+                running = running if left else None
+            if taken:
+                self.background.pop(0)
             if execute:
                 assert left == 0
                 number = i.state_base
@@ -50,10 +59,18 @@ class Bench:
                 self.executions.append(cycle)
                 left = self.rng.randint(1, self.longest)
                 self.waits.append(left)
-                for k in range(len(COUNTERS)):
-                    value = self.rng.choice((0, 1, self.rng.getrandbits(32)))
-                    self.counters[number][k] = value + (self.counters[number][k] if step else 0)
-                    ctx.set(dut.increments[k], value)
+                running = i, tag, step
+                values = [self.rng.choice((0, 1, self.rng.getrandbits(32))) for _ in COUNTERS]
+                old = self.counters[number] if step else [0] * len(COUNTERS)
+                self.counters[number] = [a + b for a, b in zip(old, values, strict=True)]
+                end = max(cycle + left + self.rng.randrange(self.longest),
+                          *(end for end, *_ in self.background), 0)
+                self.background.append((end, tag, values))
+            ready = bool(self.background) and self.background[0][0] <= cycle
+            ctx.set(dut.counts.valid, ready)
+            if ready:
+                ctx.set(dut.counts.payload, {"tag": self.background[0][1], "values": self.background[0][2]})
+            ctx.set(dut.idle, not self.background and left == 0)
 
     async def go(self, ctx, name, steps):
         ctx.set(self.dut.steps, steps)
@@ -100,8 +117,9 @@ def program(count=4, seed=1):
     return instructions
 
 
-def test_order_once_and_counters():
-    bench = Bench(program())
+@pytest.mark.parametrize("spec", [SPEC, ALONE])
+def test_order_once_and_counters(spec):
+    bench = Bench(program(), spec=spec)
     order = bench.program
 
     async def scenario(ctx):
@@ -118,9 +136,10 @@ def test_order_once_and_counters():
     assert max(max(row) for row in bench.counters) > 1 << 32  # sums are wider than increments
 
 
-def test_counters_can_be_read_as_soon_as_it_is_idle():
+@pytest.mark.parametrize("spec", [SPEC, ALONE])
+def test_counters_can_be_read_as_soon_as_it_is_idle(spec):
     # One instruction: its own counters are the last to be flushed.
-    bench = Bench([{"op": Op.SWEEP, "state_base": 0, "end_of_step": 1}], longest=1)
+    bench = Bench([{"op": Op.SWEEP, "state_base": 0, "end_of_step": 1}], longest=1, spec=spec)
 
     async def scenario(ctx):
         await bench.write(ctx)
@@ -131,9 +150,11 @@ def test_counters_can_be_read_as_soon_as_it_is_idle():
     bench.run(scenario)
 
 
-def test_cost_of_an_instruction():
-    # Long work, so that the counters of the one before are flushed in time.
-    bench = Bench(program(5), longest=20)
+@pytest.mark.parametrize("spec, cost", [(SPEC, 2), (ALONE, SPEC.instruction_words + 4)])
+def test_cost_of_an_instruction(spec, cost):
+    # Long work: the next instruction is there when it ends.
+    bench = Bench(program(5), longest=1, spec=spec)
+    bench.rng.randint = lambda low, high: SPEC.instruction_words + 4
 
     async def scenario(ctx):
         await bench.write(ctx)
@@ -145,7 +166,29 @@ def test_cost_of_an_instruction():
         skipped = bench.executed[n][0] > 0 and bench.executed[n][1]["state_base"] == 0
         if not skipped:
             costs.append(after - at - bench.waits[n])
-    assert set(costs) == {SPEC.instruction_words + 4}
+    assert set(costs) == {cost}
+
+
+def test_what_is_executed_once_is_not_even_fetched_later():
+    instructions = program(5)
+    for number, i in enumerate(instructions):
+        i["once"] = int(number < 3)
+    bench = Bench(instructions, longest=1)
+    bench.rng.randint = lambda low, high: SPEC.instruction_words + 4
+
+    async def scenario(ctx):
+        await bench.write(ctx)
+        for name in ("start", "proceed"):
+            bench.executed.clear()
+            bench.executions.clear()
+            await bench.go(ctx, name, 3)
+            first = 3 if name == "start" else 0
+            assert [i["state_base"] for _, i in bench.executed] == [*range(first), *(3, 4) * 3]
+            gaps = [b - a for a, b in pairwise(bench.executions)]
+            assert set(gaps) == {SPEC.instruction_words + 4 + 2}
+            assert await bench.read(ctx) == bench.counters
+
+    bench.run(scenario)
 
 
 def test_start_is_ignored_while_busy():

@@ -7,12 +7,13 @@ from itertools import pairwise
 import pytest
 from amaranth.sim import Simulator
 
-from neurogen.rtl.sweep import SweepControl
+from neurogen.rtl.sweep import NOTICE, SweepControl
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 
 
 SPEC = MegaSpec(lanes=2, clusters=2, weight_bits=4, state_bits=12, state_depth=64, weight_depth=64,
                 spike_depth=128, cuba=True)
+ALONE = replace(SPEC, overlap=False)
 TOTAL = SPEC.total_lanes
 EMPTY = 0.3  # share of rows of zeros
 
@@ -111,12 +112,27 @@ def run(spec, jobs, oracle):
             cycle, times, due, written, summaries, parameters, swept = 0, [], {}, {}, {}, [], 0
             starts = []
             wanted = list(reads)
+            shared = []
             while not ctx.get(dut.done):
                 answer = due.get(cycle)
                 fired, nonzero = spikes_of(oracle.turn, *answer[1:3]) if answer else (
                     draw(cycle, BANKS * TOTAL), draw(cycle, 1))
                 ctx.set(dut.spikes, fired)
                 ctx.set(dut.nonzero, nonzero)
+                if spec.overlap:
+                    front = ctx.get(dut.front)
+                    exclusive = i["op"] == Op.INIT or i.get("cuba", 0) or i.get("per_neuron", 0)
+                    if ctx.get(dut.touch):
+                        ctx.set(dut.touch, 0)
+                    elif front and not exclusive and draw(("touch", cycle, oracle.turn), 2) == 0:
+                        # An event of the next step, at rows that have been swept.
+                        row = i["state_base"] + draw(("row", cycle), 20) % (BLOCK * front)
+                        ctx.set(dut.touch, 1)
+                        for port in range(4):
+                            ctx.set(dut.touched[port], row)
+                        oracle.touch(row)
+                    shared.append([ctx.get(port) for port in (dut.taken, dut.front, dut.settled,
+                                                              dut.weight_en)])
                 now = await ctx.tick().sample(
                     dut.read, dut.read_row, dut.write, dut.write_row, dut.w_en, dut.w_row, dut.w_data,
                     dut.s_en, dut.s_block, dut.s_flags, dut.swept, dut.weight_en, dut.weight_row, dut.lif)
@@ -149,7 +165,11 @@ def run(spec, jobs, oracle):
             assert not wanted
             assert (written, summaries) == (spikes, flags)
             assert swept == sum(not synapse for *_, synapse in reads)
+            await ctx.tick()  # the last touch
+            ctx.set(dut.touch, 0)
             check_parameters(spec, i, parameters, reads)
+            if spec.overlap:
+                check_sharing(i, shared, times, delay, reads)
             results.append((times, cycle))
 
     simulator = Simulator(dut)
@@ -182,6 +202,30 @@ def check_controls(spec, i, cycle, starts, lif):
             assert (lif.synapse, lif.membrane) == (synapse, i.get("cuba", 0) and not init and not synapse)
 
 
+def check_sharing(i, shared, times, delay, reads):
+    """When the ports are taken, and what may begin beside the sweep, and where."""
+    taken, front, settled, weights = zip(*shared, strict=True)
+    writes = [time + delay for time in times]
+    # Two cycles before a read; and for a write before the operation that would write then reads.
+    wanted = {time - 2 for time in times} | {time - 3 for time in writes}
+    assert {cycle for cycle, bit in enumerate(taken) if bit} == wanted
+    exclusive = i.get("cuba", 0) or i.get("per_neuron", 0) or (i["op"] == Op.INIT and i.get("fill", 0))
+    if i["op"] == Op.SWEEP:
+        assert any(settled) == (not exclusive)
+    if any(settled):
+        assert not any(weights[settled.index(True):])
+    if not exclusive and i["rows"]:
+        last = {}  # block -> cycle of the last write
+        for (_, row, *_), time in zip(reads, writes, strict=True):
+            last[row // BLOCK] = time
+        for cycle, blocks in enumerate(front):
+            assert all(time < cycle for block, time in last.items() if block < blocks)
+            # It keeps up, until nothing is left to do.
+            if cycle < max(writes, default=0):
+                assert blocks >= sum(block < min((b for b, time in last.items() if time >= cycle), default=0)
+                                     for block in last)
+
+
 def check_parameters(spec, i, parameters, reads):
     rows = spec.parameter_rows
     own = i.get("per_neuron", 0) or (i["op"] == Op.INIT and i.get("fill", 0))
@@ -198,10 +242,12 @@ def job(rng, touched=(), **fields):
     return list(touched), i | fields, 8 * rng.randrange(8)
 
 
-@pytest.mark.parametrize("cuba, cycles", [(False, 1), (False, 2), (True, 2), (False, 6), (True, 18)])
-def test_dirty_blocks_are_swept_and_clean_ones_skipped(cuba, cycles):
+@pytest.mark.parametrize("base, cuba, cycles", [
+    (SPEC, False, 1), (SPEC, False, 2), (SPEC, True, 2), (SPEC, False, 6), (SPEC, True, 18),
+    (ALONE, False, 2), (ALONE, False, 18)])
+def test_dirty_blocks_are_swept_and_clean_ones_skipped(base, cuba, cycles):
     rng, oracle = random.Random(cycles), Oracle()
-    spec = replace(SPEC, cuba=cuba, sweep_cycles=cycles)
+    spec = replace(base, cuba=cuba, sweep_cycles=cycles)
     jobs = [job(rng, state_base=0, rows=64)]
     jobs += [job(rng, [rng.randrange(64) for _ in range(rng.randrange(6))], state_base=0,
                  rows=rng.choice((64, 61, 9))) for _ in range(8)]
@@ -215,14 +261,14 @@ def test_dirty_blocks_are_swept_and_clean_ones_skipped(cuba, cycles):
     assert times == []  # after a reset all is clean: a block a cycle
     assert cycles_taken <= 64 // BLOCK + spec.parameter_rows + 4
     busy, _ = max(results, key=lambda result: len(result[0]))
-    period = cycles if cycles < BANKS else cycles + 7
+    period = cycles if cycles < BANKS else cycles + 7 + NOTICE * spec.overlap
     assert min(b - a for a, b in pairwise(busy)) == period
 
 
-@pytest.mark.parametrize("cycles", [1, 2, 6, 18])
-def test_bias_vectors_masks_and_parameters_of_neurons(cycles):
+@pytest.mark.parametrize("base, cycles", [(SPEC, 1), (SPEC, 2), (ALONE, 2), (SPEC, 6), (SPEC, 18)])
+def test_bias_vectors_masks_and_parameters_of_neurons(base, cycles):
     rng, oracle = random.Random(cycles + 1), Oracle()
-    spec = replace(SPEC, sweep_cycles=cycles)
+    spec = replace(base, sweep_cycles=cycles)
     jobs = [
         job(rng, always=1, rows=8, out_h=4, out_w=11),   # partly outside: 2 x 4 tiles
         job(rng, always=1, rows=9, out_h=7, out_w=9),
@@ -256,12 +302,13 @@ def test_every_bank_of_a_block_keeps_it_dirty(monkeypatch):
 @pytest.mark.parametrize("cycles", [1, 2, 6, 18])
 def test_rate_of_rows(cycles):
     oracle, rng = Oracle(), random.Random(3)
-    spec = replace(SPEC, sweep_cycles=cycles)
-    times, total = run(spec, [job(rng, vector=1, rows=40, state_base=0)], oracle)[0]
-    period = cycles if cycles < BANKS else cycles + 7
-    assert {b - a for a, b in pairwise(times)} == {period}
-    assert times[0] == spec.parameter_rows + 1
-    assert total <= spec.parameter_rows + 40 * period + cycles + 12
+    for base in (ALONE, SPEC):
+        spec, notice = replace(base, sweep_cycles=cycles), NOTICE * base.overlap
+        times, total = run(spec, [job(rng, vector=1, rows=40, state_base=0)], oracle)[0]
+        period = cycles if cycles < BANKS else cycles + 7 + notice
+        assert {b - a for a, b in pairwise(times)} == {period}
+        assert times[0] == spec.parameter_rows + 1 + notice
+        assert total <= spec.parameter_rows + 40 * period + cycles + 12 + notice
 
 
 def test_parameters_are_checked():
