@@ -297,8 +297,8 @@ def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
     """Return the input words of a pass, ``uint32[n]``.
 
     The events of a step come by lines of 3x3 tiles, and in a line by columns: in this order they can follow
-    the sweep of the step before most closely. (Any other order gives the same results, but where additions are
-    clipped: there it is the raster order.)
+    the sweep of the step before most closely. (Any other order gives the same results, but where additions
+    are clipped: there it is the raster order.)
 
     Parameters
     ----------
