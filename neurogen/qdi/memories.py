@@ -7,6 +7,7 @@ after the other and steers each old word back to where it was asked for.
 from typing import Any
 
 from neurogen.qdi.ir import Op, Program, walk
+from neurogen.qdi.python.errors import QdiError
 from neurogen.qdi.wires import Wire, Wiring
 
 
@@ -17,12 +18,23 @@ class Memories(Wiring):
     """The part of the lowering that is for memories and streams."""
 
     def start_memories(self, program: Program) -> None:
-        """Count the accesses of each memory."""
+        """Count the accesses of each memory.
+
+        Raises
+        ------
+        QdiError
+            If they are not all in one region: the order of their requests would not be known (QDI014).
+        """
         self.streams: dict[str, Wire] = {}
         self._memories: dict[str, dict[str, Any]] = {}
         for name, (type, words) in program.memories.items():
-            sites = [item for _, item in walk(program.top)
+            found = [(region, item) for region, item in walk(program.top)
                      if isinstance(item, Op) and item.kind == "mem" and item.attrs["name"] == name]
+            sites = [item for _, item in found]
+            for region, item in found:
+                if region is not found[0][0]:
+                    raise QdiError("QDI014", f"memory '{name}' is also used in another block of statements",
+                                   "bring all its accesses into one block", item.loc)
             self._memories[name] = {"type": type, "words": words, "count": len(sites), "seen": 0}
 
     def memory_access(self, op: Op) -> Wire:

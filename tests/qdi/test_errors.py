@@ -83,6 +83,8 @@ def test_every_code_has_a_test():
     ("QDI013", "def f(a: U[8]):\n    return (1, 2, 3)[3] + a\n"),
     ("QDI013", "def f(a: U[8]):\n    return a[8]\n"),
     ("QDI014", "def f(x: Stream[U[8]]):\n    while True:\n        yield next(x) + next(x)\n"),
+    ("QDI014",
+     "def f(a: U[2], m: Mem[U[8], 4]):\n    m[a] = a\n    if a > 1:\n        a = m[0]\n    return a\n"),
     ("QDI015", "def f(a: U[8]):\n    return a / 2\n"),
     ("QDI015", "def f(a: float):\n    return a\n"),
 ])

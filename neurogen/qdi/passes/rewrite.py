@@ -307,18 +307,25 @@ def sort_items(region: Region) -> None:
     for k, item in enumerate(region.items):
         results = [item.result] if isinstance(item, Op) else getattr(item, "results", [])
         owner |= dict.fromkeys(results, k)
+    before: dict[int, list[int]] = {}  # accesses to one memory stay in their order
+    last: dict[str, int] = {}
+    for k, item in enumerate(region.items):
+        if isinstance(item, Op) and item.kind == "mem":
+            name = item.attrs["name"]
+            before[k] = [last[name]] if name in last else []
+            last[name] = k
     done: list[int] = []
     seen: set[int] = set()
 
     def visit(k):
-        stack = [(k, iter(_needs(region.items[k], owner)))]
+        stack = [(k, iter(_needs(region.items[k], owner) + before.get(k, [])))]
         seen.add(k)
         while stack:
             at, rest = stack[-1]
             for other in rest:
                 if other not in seen:
                     seen.add(other)
-                    stack.append((other, iter(_needs(region.items[other], owner))))
+                    stack.append((other, iter(_needs(region.items[other], owner) + before.get(other, []))))
                     break
             else:
                 done.append(at)
