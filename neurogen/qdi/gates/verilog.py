@@ -20,7 +20,7 @@ _EQUATIONS = {
     "NG_OR4": "a | b | c | d",
     "NG_NOR2": "~(a | b)", "NG_NOR3": "~(a | b | c)", "NG_AO22": "a & b | c & d", "NG_XOR2": "a ^ b",
     "NG_XNOR2": "~(a ^ b)", "NG_MUX2": "s ? b : a", "NG_MUTEX": "r & ~o",
-    "NG_LATCH": "~rst & (en ? d : y)",
+    "NG_LATCH": "~rst & (en & d | ~en & y)",
     "NG_C2": "a & b | y & (a | b)", "NG_C3": "a & b & c | y & (a | b | c)",
     "NG_C4": "a & b & c & d | y & (a | b | c | d)",
     "NG_C2R": "~rst & (a & b | y & (a | b))", "NG_C2S": "rst | a & b | y & (a | b)",

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from designs.if_neuron import DESIGN as NEURON
 from neurogen.qdi import compile
 from neurogen.qdi.compile import stimuli_of
 from neurogen.qdi.gates import Builder, build, build_block
@@ -116,6 +117,18 @@ def test_loop_in_cells_gives_its_streams_area_and_time(name, area, ns, kit):
     found = margins(made, stimuli_of(function, stimuli), expected)
     assert len(found) == len(made.holds)
     assert all(margin.ratio > 3 for margin in found)
+
+
+@pytest.mark.parametrize("kit, passes, area", [("sg13g2", {}, 15_000), ("sky130", {"P11": True}, 10_500)])
+def test_the_neuron_of_eight_bits_reaches_its_goals(kit, passes, area):
+    """16 synapses: at most 20 ns for each on both kits, 15,000 µm² on IHP; sky130 needs P11."""
+    function, kit = NEURON.make(8), load_kit(kit)
+    made = map_netlist(build(compile(function, passes=passes), threshold=kit.threshold), kit)
+    stimuli = [(0xffff, 0), (0x1234, 9)]
+    expected = {k: len(v) for k, v in function.expected(stimuli).items()}
+    time = cycle_time(made, stimuli_of(function, stimuli), expected)
+    assert time.tokens == 32 and time.ns <= 20
+    assert made.area <= area
 
 
 def test_a_slow_hold_path_has_no_margin_and_gives_hazards():

@@ -64,7 +64,8 @@ def test_models_of_cells_are_their_tables(cell):
     for index in range(1 << len(pins) + 1):
         values = {pin: index >> k & 1 for k, pin in enumerate((*pins, "y"))}
         inputs = tuple(values[pin] for pin in pins)
-        assert eval(text.replace("1 ^ rst", "(1 ^ rst)").replace("1 ^ o", "(1 ^ o)"), {}, values) & 1 == \
+        assert eval(text.replace("1 ^ rst", "(1 ^ rst)").replace("1 ^ o", "(1 ^ o)").replace(
+            "1 ^ en", "(1 ^ en)"), {}, values) & 1 == \
             CELLS[cell].value(inputs, values["y"])
 
 
