@@ -6,8 +6,8 @@ joined once and delayed to match it:
 
 * register (``buffer``, ``fifo``, ``init``): a phase flip-flop toggles, and data is stored, when the input is
   new and the output free: click = (req ^ p) & not (ack ^ q). Without an initial token p and q are one.
-  A ``fifo``, on the way back of a loop, keeps its data in latches that are open while it is empty: half the
-  area of flip-flops.
+  All but ``init`` and ``loop`` keep their data in latches that are open while they are empty: half the area of
+  flip-flops.
 * ``branch``: of two phases q0, q1 the one that s names toggles; i.ack = o0.ack ^ o1.ack.
 * ``select``: q toggles when s and the input that it names are new; when the output is acknowledged, the
   phase of that input toggles: s.ack = a0 ^ a1.
@@ -249,7 +249,7 @@ class _Build:
             b.wire(used, out.request)
         else:
             self._toggle(click, used)
-        latched = node.kind == "fifo"
+        latched = node.kind in ("buffer", "fifo")
         free = b.inv(busy) if latched else ZERO
         for k, (bit, target) in enumerate(zip(word[0], out.bits, strict=True)):
             source = b.gate("NG_INV", ZERO) if bit == ONE else bit
