@@ -6,8 +6,8 @@ joined once and delayed to match it:
 
 * register (``buffer``, ``fifo``, ``init``): a phase flip-flop toggles, and data is stored, when the input is
   new and the output free: click = (req ^ p) & not (ack ^ q). Without an initial token p and q are one.
-  All but ``init`` and ``loop`` keep their data in latches that are open while they are empty: half the area of
-  flip-flops.
+  All but ``init`` and ``loop`` keep their data in latches that are open while they are empty: half the area
+  of flip-flops.
 * ``branch``: of two phases q0, q1 the one that s names toggles; i.ack = o0.ack ^ o1.ack.
 * ``select``: q toggles when s and the input that it names are new; when the output is acknowledged, the
   phase of that input toggles: s.ack = a0 ^ a1.
