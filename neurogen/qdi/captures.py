@@ -3,7 +3,7 @@
 Also the removal of what no result needs (liveness, 5.4 of the design), which runs before every build.
 """
 
-from neurogen.qdi.ir import Emit, If, Item, Loop, Op, Program, Region, Value, regions_of
+from neurogen.qdi.ir import Emit, If, Item, Loop, Op, Program, Region, Value, regions_of, walk
 
 
 __all__ = ["carry_captures", "free_values", "localize_constants", "prune", "substitute"]
@@ -72,13 +72,13 @@ def localize_constants(region: Region) -> None:
     """Give each region its own copies of the constants that it uses."""
     constants: dict[Value, Op] = {}
 
-    def visit(region: Region, bound: tuple[Value, ...]) -> None:
+    def visit(region: Region) -> None:
         for item in region.items:
             if isinstance(item, Op) and item.kind == "const":
                 constants[item.result] = item
         for item in region.items:
             for inner in regions_of(item):
-                visit(inner, ())
+                visit(inner)
         local = {item.result for item in region.items if isinstance(item, Op) and item.kind == "const"}
         copies: dict[Value, Value] = {}
 
@@ -95,7 +95,7 @@ def localize_constants(region: Region) -> None:
         region.items[:0] = [Op("const", [], copies[v], dict(constants[v].attrs), constants[v].loc)
                             for v in copies]
 
-    visit(region, ())
+    visit(region)
     for item in list(_loops(region)):
         if item.cond in constants and item.cond not in _all_defined(item.test):
             op = constants[item.cond]
@@ -206,7 +206,7 @@ def prune(program: Program) -> None:
                 place(inner, item)
 
     place(program.top, None)
-    effects = [item for _, item in _walk_all(program.top)
+    effects = [item for _, item in walk(program.top)
                if isinstance(item, Emit) or (isinstance(item, Op) and item.kind in ("mem", "read"))]
     for item in effects:
         keep(item)
@@ -238,13 +238,6 @@ def prune(program: Program) -> None:
     for name in gone:
         del program.states[name]
     program.top.yields = program.top.yields[:outputs] + [state_ends[name] for name in program.states]
-
-
-def _walk_all(region):
-    for item in region.items:
-        yield region, item
-        for inner in regions_of(item):
-            yield from _walk_all(inner)
 
 
 def _sweep(region, needed, items):

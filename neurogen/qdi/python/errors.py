@@ -1,12 +1,11 @@
 """Errors of the Python front end: a code, the place, the source line with a caret, and a remedy."""
 
-import ast
 from pathlib import Path
 
 from neurogen.qdi.graph import Loc
 
 
-__all__ = ["CODES", "QdiError", "QdiWarning", "RangeError", "fail"]
+__all__ = ["CODES", "QdiError", "QdiWarning", "RangeError"]
 
 CODES = {
     "QDI001": "statement is not part of the subset",
@@ -49,8 +48,3 @@ class QdiWarning(UserWarning):
 
 class RangeError(ArithmeticError):
     """A value of a run in mode ``checked`` that does not fit its width, with its source line."""
-
-
-def fail(code: str, what: str, remedy: str, node: ast.AST, source: "object") -> QdiError:
-    """Return the error for a node of a function's source (`neurogen.qdi.python.source.Source`)."""
-    return QdiError(code, what, remedy, source.loc(node))

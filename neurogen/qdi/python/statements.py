@@ -4,7 +4,8 @@ import ast
 from typing import Any
 
 from neurogen.qdi.ir import Emit, If, Op, Region, Value
-from neurogen.qdi.python.expressions import Expressions, Number
+from neurogen.qdi.python.calls import Calls
+from neurogen.qdi.python.expressions import Number
 from neurogen.qdi.python.loops import Loops
 from neurogen.qdi.python.scope import MemRef, Undefined
 from neurogen.qdi.python.types import Bit, Num, join
@@ -13,7 +14,7 @@ from neurogen.qdi.python.types import Bit, Num, join
 __all__ = ["Statements"]
 
 
-class Statements(Loops, Expressions):
+class Statements(Loops, Calls):
     """Reads statements in the context and region at hand."""
 
     def block(self, body: list[ast.stmt]) -> None:
