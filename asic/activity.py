@@ -56,6 +56,13 @@ class Activity:
         return self.waves.get(net, _LOW)
 
 
+    def after(self, start: int) -> "Activity":
+        """Return what happens later than ``start`` ticks; accesses of memories stay as they are."""
+        waves = {net: Wave((wave.first + int(np.searchsorted(wave.times, start, side="right"))) & 1,
+                           wave.times[wave.times > start] - start) for net, wave in self.waves.items()}
+        return Activity(waves, self.duration - start, self.tick, self.accesses)
+
+
 _NEVER = np.zeros(0, np.int64)
 _LOW = Wave(0, _NEVER)
 _VAR = re.compile(r"\$var\s+\S+\s+(\d+)\s+(\S+)\s+(.+?)\s*(?:\[(\d+)(?::(\d+))?\])?\s*\$end")
