@@ -233,7 +233,9 @@ def _handover(job: Job, pdk, options: AsicOptions, folder: Path) -> dict:
     size = (f"{found['pdk']}, after synthesis: {area['cell_count']:,} cells, {area['logic_um2']:,.0f} µm² of "
             f"logic, {area['sequential_um2']:,.0f} µm² of registers, {area['sram_um2']:,.0f} µm² of memories "
             f"({len(found['macros'])} macros).")
-    notes = [size, f"Netlist = RTL in {gates['values']:,} values of outputs over {gates['cycles']:,} cycles.",
+    equal = (f"Netlist = RTL in {gates['values']:,} values of outputs over {gates['cycles']:,} cycles "
+             f"({gates['undefined']:,} more read what nobody wrote).")
+    notes = [size, equal,
              f"LibreLane's loader: {loader['status']} ({said}).",
              f"Timing: {found['timing']['status']}" + _slowest(found["timing"]),
              f"Next: asic/README.md ({found['commands'].get(options.flow)})."]
