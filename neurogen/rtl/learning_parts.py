@@ -29,7 +29,7 @@ class Parts:
         m.submodules.neurons_lanes = self.lanes = NeuronLanes(spec)
         m.submodules.modulator = self.modulator = Modulator(spec)
         m.submodules.update = self.update = UpdateLanes(spec)
-        m.submodules.error = self.error = ErrorUnit(spec)
+        m.submodules.judge = self.error = ErrorUnit(spec)
         self.memory = {region: Ram(*layout, collisions=False) for region, layout in layouts.items()}
         for region, memory in self.memory.items():
             m.submodules[region.name.lower()] = memory
