@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from neurogen.flow.errors import UserError, user_errors
 from neurogen.flow.synth.campaign import DEFAULT_LEVELS, run_campaign
-from neurogen.flow.synth.design import Backend, Pdk
+from neurogen.flow.synth.design import Backend, Pdk, Slack
 from neurogen.flow.synth.levels import LEVELS
 from neurogen.flow.synth.load import load_process
 from neurogen.flow.synth.pipeline import Settings, subject_of, synthesise
@@ -33,6 +33,7 @@ def synth_command(
         out: Annotated[Path | None, typer.Option(help="Folder of the results; replaced as a whole.",
                                                  show_default="build/FUNCTION-BACKEND")] = None,
         pdk: Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi.")] = _SKY130,
+        slack: Slack = False,
         width: Annotated[int | None, typer.Option(
             min=1, max=64, help="Bits of numbers without a type, for a function without decorator.")] = None,
         calls: Annotated[int, typer.Option(min=1, help="Random calls on which levels are compared.")] = 20,
@@ -42,7 +43,8 @@ def synth_command(
         process = load_process(function, width=width)
         folder = out if out is not None else Path("build") / f"{process.__name__}-{backend}"
         with show_progress() as progress:
-            settings = Settings(backend=str(backend), calls=calls, seed=seed, pdk=str(pdk))
+            settings = Settings(backend=str(backend), calls=calls, seed=seed, pdk=str(pdk),
+                                passes={"P11": True} if slack else {})
             result = synthesise(subject_of(process, settings, progress=progress), folder, settings,
                                 command=shlex.join(["neurogen", *sys.argv[1:]]), progress=progress)
         console = Console()

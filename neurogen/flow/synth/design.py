@@ -32,7 +32,7 @@ from neurogen.flow.terminal import show_progress
 from neurogen.qdi import Process
 
 
-__all__ = ["WIDTHS", "Backend", "Design", "Pdk", "Peer"]
+__all__ = ["WIDTHS", "Backend", "Design", "Pdk", "Peer", "Slack"]
 
 WIDTHS = (4, 8, 12, 16)
 Backend = StrEnum("Backend", {name.upper(): name for name in BACKENDS})
@@ -43,6 +43,7 @@ _CLOCKED, _SKY130 = Backend("clocked"), Pdk("sky130")
 _CAVEAT = "Ours are figures before layout. What others have not published stands with their figure."
 
 
+Slack = Annotated[bool, typer.Option("--slack", help="More half buffers in loops: faster, larger.")]
 Width = Annotated[int, typer.Option(min=4, max=32, help="Bits of numbers.")]
 PdkName = Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi.")]
 BackendName = Annotated[Backend, typer.Option(help="Circuit to make.")]
@@ -107,7 +108,7 @@ def _app(design: Design) -> typer.Typer:
 
     @app.command("build")
     def build(width: Width = 8, backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130,
-              calls: Calls = 20, seed: Seed = 0,
+              slack: Slack = False, calls: Calls = 20, seed: Seed = 0,
               out: Annotated[Path | None, typer.Option(
                   help="Folder of the results; replaced as a whole.",
                   show_default=f"build/{design.name}-BACKEND-WIDTH")] = None) -> None:
@@ -116,7 +117,7 @@ def _app(design: Design) -> typer.Typer:
             folder = out or Path("build") / f"{design.name}-{backend}-{width}"
             command = shlex.join(["python", "-m", f"designs.{design.name}", *sys.argv[1:]])
             with show_progress() as progress:
-                settings = _settings(backend, pdk, calls, seed)
+                settings = _settings(backend, pdk, slack, calls, seed)
                 result = synthesise(design.subject(width, settings, progress), folder, settings,
                                     command=command, progress=progress, finish=design.per_iteration)
             print_result(result, Console())
@@ -124,21 +125,22 @@ def _app(design: Design) -> typer.Typer:
 
     @app.command("verify")
     def verify_(width: Width = 8, backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130,
-                calls: Calls = 100, seed: Seed = 0) -> None:
+                slack: Slack = False, calls: Calls = 100, seed: Seed = 0) -> None:
         """Compare all levels with Python, token for token."""
         with user_errors():
             with show_progress() as progress:
-                result = design.result(width, _settings(backend, pdk, calls, seed), progress)
+                result = design.result(width, _settings(backend, pdk, slack, calls, seed), progress)
             print_result(result, Console())
 
     @app.command("report")
-    def report(backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130, calls: Calls = 20, seed: Seed = 0,
+    def report(backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130, slack: Slack = False,
+               calls: Calls = 20, seed: Seed = 0,
                widths: Annotated[str, typer.Option(help="Widths to compare.")] = ",".join(map(str, WIDTHS)),
                out: Annotated[Path | None, typer.Option(help="Folder for sweep.json.",
                                                         show_default="none")] = None) -> None:
         """Show figures of several widths, beside what others have published."""
         with user_errors():
-            results = {width: design.result(width, _settings(backend, pdk, calls, seed))
+            results = {width: design.result(width, _settings(backend, pdk, slack, calls, seed))
                        for width in _widths(widths)}
             _print_sweep(design, results, Console())
             if out is not None:
@@ -149,8 +151,9 @@ def _app(design: Design) -> typer.Typer:
     return app
 
 
-def _settings(backend: Backend, pdk: Pdk, calls: int, seed: int) -> Settings:
-    return Settings(backend=str(backend), pdk=str(pdk), calls=calls, seed=seed)
+def _settings(backend: Backend, pdk: Pdk, slack: bool, calls: int, seed: int) -> Settings:
+    return Settings(backend=str(backend), pdk=str(pdk), calls=calls, seed=seed,
+                    passes={"P11": True} if slack else {})
 
 
 def _widths(text: str) -> list[int]:

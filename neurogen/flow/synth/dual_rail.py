@@ -76,7 +76,8 @@ def make_dual_rail(stimulus: Stimulus, pdk: str) -> DualRail:
         made.figures[f"least margin, {pdk}"] = f"{worst.ratio:.1f}×"
         made.notes.append(f"{chosen.kit.title} has no C-element: cells with a hold path take its place, "
                           f"which is not speed-independent. The least margin of an input's fall over the "
-                          f"hold path is {worst.ratio:.2f}, at {worst.name}; layout must keep it above 1.")
+                          f"hold path is {worst.ratio:.2f}, at {worst.name}, if the environment answers at "
+                          f"once; layout must keep it above 1.")
     made.files |= {f"{graph.name}.v": verilog(chosen), f"{graph.name}.sdc": sdc(chosen),
                    f"{graph.name}_generic.v": verilog(build(graph, threshold=chosen.kit.threshold)),
                    "cells.v": cells_verilog(),

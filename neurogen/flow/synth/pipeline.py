@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,8 @@ def synthesise(subject: Subject, out: Path, settings: Settings, *, command: str 
     graph = result.graph
     result.files |= {"graph.json": graph.to_json() + "\n", "graph.dot": graph.to_dot(),
                      "graph.svg": stand_alone(graph)}
+    if "deadlock" in graph.notes:
+        result.files["certificate.json"] = json.dumps(graph.notes["deadlock"], indent=1) + "\n"
     with staged(out) as part:
         page = render(graph, subject.source, _shown(subject.stimulus), _facts(result, command))
         for name, text in {**result.files, "report.html": page}.items():
@@ -232,8 +234,10 @@ def _levels(settings: Settings) -> dict[str, int]:
 
 
 def _certificate(graph: Graph) -> str:
-    default = "safe default" if graph.notes.get("buffers") == "safe" else "fuzz-only"
-    return str(graph.notes.get("deadlock", default))
+    known = graph.notes.get("deadlock")
+    if isinstance(known, Mapping):
+        return str(known["status"])
+    return "safe default" if graph.notes.get("buffers") == "safe" else "fuzz only"
 
 
 def _measure_clocked(result: Result, settings: Settings) -> None:
