@@ -16,10 +16,13 @@ _READ = ["read_verilog top.v", "hierarchy -top top"]
 _SMALL = ["proc", "flatten", "opt -nodffe -nosdff", "wreduce", "opt_clean",
           "alumacc t:$mul r:A_WIDTH<=4 r:B_WIDTH<=4 %u %i"]
 _WRITE = ["hierarchy -check", "stat", "blackbox =A:whitebox", "write_json top.json"]
-# The ends of `synth_ecp5`, which names all cells by their neighbours: minutes and gigabytes, for nothing.
+# LUTs of four inputs only: the larger ones are two to eight of them and a multiplexer each. Of the default
+# accelerator they made 75 k cells where 47 k do, too dense to route.
+_ECP5 = "synth_ecp5 -nowidelut -top top -run"
+# The ends of `synth_ecp5` without `autoname`, which spends minutes and gigabytes on names from neighbours.
 _LUTS = {
-    "abc9": ["synth_ecp5 -top top -run map_luts:check"],
-    "abc": ["abc -lut 4:7 -dress", "clean", "synth_ecp5 -top top -run map_cells:check"],
+    "abc9": [f"{_ECP5} map_luts:check"],
+    "abc": ["abc -lut 4 -dress", "clean", f"{_ECP5} map_cells:check"],
 }
 # A process of its own: its memory comes back, and failed assertions of Yosys end it only.
 _NATIVE = """
@@ -49,7 +52,7 @@ def synthesise(folder: Path, family: str) -> str:
     """
     if family == "ice40":
         return _run(folder, "top.ys", [*_READ, "synth_ice40 -top top -run begin:check", *_WRITE])
-    mapped = [*_READ, *_SMALL, "synth_ecp5 -top top -run begin:map_luts"]
+    mapped = [*_READ, *_SMALL, f"{_ECP5} begin:map_luts"]
     try:
         return _run(folder, "top.ys", [*mapped, *_LUTS["abc9"], *_WRITE])
     except ToolError as error:

@@ -258,9 +258,11 @@ class Cluster(wiring.Component):
         with m.If(lif.collect):
             m.d.sync += [register.eq(shifted(register, spikes))
                          for register, spikes in zip(fired, incoming, strict=True)]
+        # A tree of multiplexers: Yosys would make a shifter of all states, twice as large, of an index.
         lane_bits = spec.lanes.bit_length() - 1
-        index = self.r_index[:lane_bits] * BANKS + self.r_index[lane_bits:]
-        m.d.comb += self.r_data.eq(row.word_select(index, bits))
+        words = [[row[i * bits:(i + 1) * bits] for i in range(bank, total, BANKS)] for bank in range(BANKS)]
+        m.d.comb += self.r_data.eq(_choose(self.r_index[lane_bits:], [
+            _choose(self.r_index[:lane_bits], word) for word in words]))
 
         lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
         lane = Signal(range(max(2, spec.lanes // lanes)))  # the first of them, divided by their number
