@@ -52,7 +52,7 @@ def connect_window(m: Module, engine: ConvEngine, word: Value, *, place: Value, 
     place, write
         ``word`` is where the window shall be; ``word`` is the next weight.
     fetch, read
-        The next state is wanted (``engine.state_data`` has it two cycles after); it has been taken.
+        The next state is wanted (``engine.state_data`` has it three cycles after); it has been taken.
     """
     m.d.comb += [engine.weight_en.eq(write), engine.weight.eq(word), engine.state_read.eq(fetch)]
     m.d.sync += engine.place.eq(place)  # when the position is there

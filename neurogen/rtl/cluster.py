@@ -98,7 +98,8 @@ class Cluster(wiring.Component):
     nonzero : ``Out(1)``
         Whether any state of the row that was collected last is not zero.
     r_index, r_data : ``In``, ``Out``
-        State of neuron ``r_index = bank * lanes + lane`` of the row that was loaded last.
+        State of neuron ``r_index = bank * lanes + lane`` of the row that was loaded last, one cycle after
+        the lane was set.
     """
 
     def __init__(self, spec: MegaSpec):
@@ -260,9 +261,11 @@ class Cluster(wiring.Component):
                          for register, spikes in zip(fired, incoming, strict=True)]
         # A tree of multiplexers: Yosys would make a shifter of all states, twice as large, of an index.
         lane_bits = spec.lanes.bit_length() - 1
-        words = [[row[i * bits:(i + 1) * bits] for i in range(bank, total, BANKS)] for bank in range(BANKS)]
+        lane_states = Signal(BANKS * bits, reset_less=True)
+        words = [row[i * BANKS * bits:(i + 1) * BANKS * bits] for i in range(spec.lanes)]
+        m.d.sync += lane_states.eq(_choose(self.r_index[:lane_bits], words))
         m.d.comb += self.r_data.eq(_choose(self.r_index[lane_bits:], [
-            _choose(self.r_index[:lane_bits], word) for word in words]))
+            lane_states[bank * bits:(bank + 1) * bits] for bank in range(BANKS)]))
 
         lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
         lane = Signal(range(max(2, spec.lanes // lanes)))  # the first of them, divided by their number

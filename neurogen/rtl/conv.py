@@ -80,7 +80,7 @@ class ConvEngine(wiring.Component):
     weight_en, weight : ``In``
         Write the next weight; only between instructions.
     state_read : ``In(1)``
-        Read ``row``; only between instructions. Two cycles after, ``state_data`` is lane
+        Read ``row``; only between instructions. Three cycles after, ``state_data`` is lane
         ``state_lane`` of ``bank`` of ``cluster``, and follows these until the next ``execute``.
     state_lane, state_data : ``In``, ``Out``
         See ``state_read``.

@@ -115,6 +115,7 @@ class Bench:
             found = []
             for index in range(BANKS * LANES):
                 ctx.set(dut.r_index, index)
+                await ctx.tick()
                 found.append(ctx.get(dut.r_data))
             assert found == [value for b in range(BANKS) for value in self.states[b][row]], row
 
