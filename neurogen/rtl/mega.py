@@ -36,7 +36,7 @@ class Mega(wiring.Component):
     idle : ``Out(1)``
         No program runs.
     flush : ``Out(1)``
-        An abort resets program and engine in this cycle. What still waits before and after the streams
+        An abort resets program and engine in the cycle after. What still waits before and after the streams
         belongs to the run that ends: queues there should forget it, too.
     """
 
@@ -79,7 +79,7 @@ class Mega(wiring.Component):
             if name != "abort":
                 inner, outer = getattr(core, name), getattr(control, name)
                 m.d.comb += inner.eq(outer) if port.flow is Out else outer.eq(inner)
-        m.d.comb += [self.idle.eq(~core.busy), self.flush.eq(reset)]
+        m.d.comb += [self.idle.eq(~core.busy), self.flush.eq(control.abort)]
         return m
 
 
