@@ -267,10 +267,11 @@ class ConvEngine(wiring.Component):
         for b in range(BANKS):
             def same(other, b=b):
                 return other.valid & other.op.write[b] & (other.op.rows[b] == read.op.rows[b])
-            m.d.sync += forward[b].eq(Mux(same(add), Forward.ADDED,
-                                          Mux(same(write), Forward.WRITTEN, Forward.MEMORY)))
+            # Registers, as they go to every bit of every state.
+            m.d.sync += forward[b].eq(Mux(sweep.finishing, Forward.SWEPT, Mux(
+                same(add), Forward.ADDED, Mux(same(write), Forward.WRITTEN, Forward.MEMORY))))
         swept = Signal()
-        m.d.comb += swept.eq(sweep.write.any())
+        m.d.sync += swept.eq(sweep.finishing)
         single = sweep.read | self.state_read
         row = Mux(sweep.read, sweep.read_row, self.row)
         loaded = Signal()
@@ -292,7 +293,7 @@ class ConvEngine(wiring.Component):
                     cluster.add.write[b].eq(Mux(swept, sweep.write[b],
                                                 add.valid & add.op.write[b])),
                     cluster.add.rows[b].eq(Mux(swept, sweep.write_row, add.op.rows[b])),
-                    cluster.add.forward[b].eq(Mux(swept, Forward.SWEPT, forward[b])),
+                    cluster.add.forward[b].eq(forward[b]),
                 ]
 
     def _drained(self, m, address):

@@ -59,6 +59,8 @@ class SweepControl(wiring.Component):
         Read states.
     write, write_row : ``Out``
         Banks to write with ``Forward.SWEPT``, and their row.
+    finishing : ``Out(1)``
+        There is a ``write`` in the next cycle.
     lif : ``Out(lif_layout(spec))``
         Controls of the clusters' data paths.
     spikes : ``In(9 * total_lanes)``
@@ -91,6 +93,7 @@ class SweepControl(wiring.Component):
             "read_row": Out(state),
             "write": Out(BANKS),
             "write_row": Out(state),
+            "finishing": Out(1),
             "lif": Out(lif_layout(spec)),
             "spikes": In(BANKS * spec.total_lanes),
             "nonzero": In(1),
@@ -144,14 +147,16 @@ class SweepControl(wiring.Component):
         m.d.comb += clearing.eq(i.op == Op.INIT)
         self._controls(m, line[lead:], cycles, synapse, clearing)
 
-        own = Signal(BANKS)  # banks that keep the result
+        # Banks that keep the result: a register, settled long before the first row is finished.
+        own = Signal(BANKS)
         per_neuron = Signal()
+        m.d.sync += own.eq(Mux(per_neuron, 1 << bank, (1 << BANKS) - 1))
         m.d.comb += [
             per_neuron.eq(i.per_neuron | (clearing & i.fill)),
-            own.eq(Mux(per_neuron, 1 << bank, (1 << BANKS) - 1)),
             self.swept.eq(line[lead] & ~synapse),
             self.read.eq(line[lead]),
             self.write.eq(Mux(finish, own, 0)),
+            self.finishing.eq(line[finish_at - 1]),
         ]
         base = Signal(spec.state_address_bits)
         m.d.comb += [base.eq(i.state_base), self.read_row.eq(base + read),

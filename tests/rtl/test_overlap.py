@@ -76,7 +76,7 @@ def fuzz(model, spec, seeds):
         _, found = compare(model, spec, network, events, chance=(0, 0, 0.3, 0.7)[seed % 4], seed=seed)
         spikes += sum(len(recording) for recording in found.spikes.values())
         runs += 1
-    assert runs > len(seeds) / 2 and spikes > 100 * runs
+    assert runs > len(seeds) / 3 and spikes > 100 * runs
 
 
 def test_random_networks_in_one_run_equal_golden(plain):
