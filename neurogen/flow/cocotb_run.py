@@ -27,8 +27,11 @@ name, source, top, module, folder = sys.argv[1:6]
 parameters = dict(word.split("=", 1) for word in sys.argv[6:])
 runner = get_runner(name)
 # Verilog of Amaranth has no time scale of its own. The linter is for Verilog that people write.
+# Icarus as SystemVerilog (cocotb's choice) initialises variables without an event: an `always @*`
+# whose inputs keep their values then never runs, and leaves X. As Verilog, all start at time zero.
 runner.build(sources=[source], hdl_toplevel=top, build_dir=folder, always=True, parameters=parameters,
-             timescale=("1ns", "1ps"), build_args=["-Wno-fatal", "-Wno-lint"] if name == "verilator" else [])
+             timescale=("1ns", "1ps"),
+             build_args=["-Wno-fatal", "-Wno-lint"] if name == "verilator" else ["-g2005"])
 runner.test(hdl_toplevel=top, test_module=module, build_dir=folder, test_dir=folder,
             timescale=("1ns", "1ps"), results_xml=folder + "/results.xml")
 """
