@@ -102,6 +102,8 @@ def _regions(graph):
         region = src.region_of(edge.src[1])
         if region.split("/")[0] != dst.region.split("/")[0]:
             continue  # parts of a composition, each with activations of its own
+        if dst.kind == "output" and region.startswith(f"{dst.region}/"):
+            continue  # a stream of a process: a `yield` in an arm gives a token for some activations
         if region == dst.region or _crosses(src, edge.src[1], True) or _crosses(dst, edge.dst[1], False):
             continue
         code = "V5" if dst.kind == "const" else "V4"

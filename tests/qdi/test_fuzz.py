@@ -5,6 +5,7 @@ import warnings
 import pytest
 
 from neurogen import qdi
+from neurogen.qdi import U
 from neurogen.qdi.compile import PASSES
 from neurogen.qdi.fuzz import FuzzProgram, campaign, random_options, random_program, shrink
 from tests.qdi.functions import latch
@@ -42,10 +43,16 @@ def test_shrinker_finds_the_line():
     assert "while" in small.text and len(small.body) == 1 and len(small.text) < len(program.text)
 
 
+@qdi.process(width=8, mode="wrap")
+def chain(a: U[8], i: U[8]) -> U[8]:
+    b = a + i + 1
+    return b + 3
+
+
 @pytest.mark.parametrize("name", PASSES)
 def test_each_pass_alone_is_off_and_on(name):
     """A pass that is switched off changes some graph: the switch is connected."""
-    processes = [latch, *(random_program(seed).process() for seed in (3, 6, 12, 14, 19, 22, 24, 37))]
+    processes = [latch, chain, *(random_program(seed).process() for seed in (3, 6, 12, 14, 19, 22, 24, 37))]
 
     def changes(process):
         with warnings.catch_warnings():
