@@ -20,7 +20,7 @@ def test_gates_with_random_delays_agree_with_python():
     assert failures(range(2004, 2017), {"gates": 1}) == []
 
 
-@pytest.mark.xfail(strict=True, reason="open: compile ends in a KeyError, as a constant of an arm has no wire")
+@pytest.mark.xfail(strict=True, reason="open: compile ends in a KeyError, a constant has no wire")
 def test_a_constant_that_only_one_arm_replaces():
     assert failures([2003], {"tokens": 1}) == []
 
