@@ -75,9 +75,9 @@ _HX8K = {"ICESTORM_LC": 7680, "ICESTORM_RAM": 32}
 BOARDS = {board.name: board for board in (
     Board("ulx3s-85f", "ulx3s:ULX3S_85F_Platform", "ecp5", 25_000_000, 30_000_000, 3_000_000,
           ("led", None), "default", _85F),
-    Board("ulx3s-25f", "ulx3s:ULX3S_25F_Platform", "ecp5", 25_000_000, 48_000_000, 3_000_000,
+    Board("ulx3s-25f", "ulx3s:ULX3S_25F_Platform", "ecp5", 25_000_000, 45_000_000, 3_000_000,
           ("led", None), "edge", _25F),
-    Board("icesugar-pro", "icesugar_pro:ICESugarProPlatform", "ecp5", 25_000_000, 48_000_000, 1_000_000,
+    Board("icesugar-pro", "icesugar_pro:ICESugarProPlatform", "ecp5", 25_000_000, 45_000_000, 1_000_000,
           ("rgb_led", "g"), "edge", _25F),
     Board("ice40-hx8k-b-evn", "ice40_hx8k_b_evn:ICE40HX8KBEVNPlatform", "ice40", 12_000_000, 12_000_000,
           1_000_000, ("led", None), "mini", _HX8K),
