@@ -69,7 +69,9 @@ def compose(name: str, parts: Mapping[str, Graph], links: Iterable[Link]) -> Gra
         node = _border(parts[part], direction, port)
         end = edge.dst if direction == "input" else edge.src
         inner = (_name(part, end[0]), end[1])
-        outer = _add_border(whole, direction, port, node, whole.nodes[inner[0]].region)
+        touched = whole.nodes[inner[0]]
+        region = touched.region if direction == "input" else touched.region_of(inner[1])
+        outer = _add_border(whole, direction, port, node, region)
         whole.connect(*(((outer, "o"), inner) if direction == "input" else (inner, (outer, "i"))))
     return whole
 

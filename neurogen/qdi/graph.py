@@ -10,14 +10,14 @@ those which lead into other regions: ``o*`` of a branch, ``i*`` of a select.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from neurogen.spec.qdi import BLOCKS, Port
 
 
-__all__ = ["BORDERS", "Edge", "Graph", "GraphError", "Loc", "Node", "Problem"]
+__all__ = ["BORDERS", "Edge", "Graph", "GraphError", "Loc", "Node", "Problem", "in_order"]
 
 BORDERS = ("input", "output")
 
@@ -253,6 +253,21 @@ class Graph:
                 todo += [by_dst[node.id, p.name].src for p in node.ports[0]]
             else:
                 yield src
+
+
+def in_order(after: Mapping[str, list[str]]) -> list[str]:
+    """Return keys before those that come after them (Kahn); without those on and behind cycles."""
+    count = dict.fromkeys(after, 0)
+    for others in after.values():
+        for other in others:
+            count[other] += 1
+    ready = [key for key, n in count.items() if n == 0]
+    for key in ready:
+        for other in after[key]:
+            count[other] -= 1
+            if count[other] == 0:
+                ready.append(other)
+    return ready
 
 
 def _short(value: Any) -> str:

@@ -8,7 +8,7 @@ token; V7 no merge has a buffered input; V8 every ring with a token has three ha
 
 import heapq
 
-from neurogen.qdi.graph import Graph, Problem
+from neurogen.qdi.graph import Graph, Problem, in_order
 
 
 __all__ = ["HALF_BUFFERS", "half_buffers", "loop_selects", "problems"]
@@ -67,21 +67,14 @@ def _ports(graph):
 
 
 def _cycles(graph):
-    """V3, by Kahn's algorithm on the graph without the blocks that break cycles."""
+    """V3: the graph without the blocks that break cycles has an order."""
     cut = {n.id for n in graph.nodes.values() if n.kind in _TOKEN_HOLDERS} | set(loop_selects(graph))
-    count = {id: 0 for id in graph.nodes if id not in cut}
-    after = {id: [] for id in count}
+    after = {id: [] for id in graph.nodes if id not in cut}
     for edge in graph.edges:
-        if edge.src[0] in count and edge.dst[0] in count:
-            count[edge.dst[0]] += 1
+        if edge.src[0] in after and edge.dst[0] in after:
             after[edge.src[0]].append(edge.dst[0])
-    ready = [id for id, n in count.items() if n == 0]
-    for id in ready:
-        for other in after[id]:
-            count[other] -= 1
-            if count[other] == 0:
-                ready.append(other)
-    rest = tuple(id for id, n in count.items() if n)
+    placed = set(in_order(after))
+    rest = tuple(id for id in after if id not in placed)
     return [Problem("V3", f"a cycle without a token: {', '.join(rest[:8])}", rest)] if rest else []
 
 
@@ -102,8 +95,6 @@ def _regions(graph):
         region = src.region_of(edge.src[1])
         if region.split("/")[0] != dst.region.split("/")[0]:
             continue  # parts of a composition, each with activations of its own
-        if dst.kind == "output" and region.startswith(f"{dst.region}/"):
-            continue  # a stream of a process: a `yield` in an arm gives a token for some activations
         if region == dst.region or _crosses(src, edge.src[1], True) or _crosses(dst, edge.dst[1], False):
             continue
         code = "V5" if dst.kind == "const" else "V4"

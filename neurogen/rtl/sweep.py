@@ -69,8 +69,6 @@ class SweepControl(wiring.Component):
         Any state of that row is not zero.
     w_en, w_row, w_data, s_en, s_block, s_flags : ``Out``
         Write ports of the spike memory.
-    fired : ``Out``
-        Row of spikes written (``w_en``): for the counters.
     swept : ``Out(1)``
         A row has been read, for the counters.
     """

@@ -150,13 +150,19 @@ class _StreamSink(Sink):
             self.run.toggle(wires["ready"])
 
 
-class _Aer(Source):
-    """Sends words as four-phase bundled data: data, request+, acknowledge+, request-, acknowledge-."""
+class _Bundled(Source):
+    """Sends words as bundled data: the data first, then a change of the request."""
+
+    request, answer = "", ""  # names of the wires
 
     def __init__(self, run: Any, name: str, wires: Mapping[str, int], words: Sequence[int]):
         self.run, self.name, self.words, self.wires = run, name, list(words), wires
         self.at = 0
-        run.watch.setdefault(wires["ack"], []).append(self.acknowledged)
+        run.watch.setdefault(wires[self.answer], []).append(self.acknowledged)
+
+    def _bundling(self) -> float:
+        """Return how long the request waits for the data: the bundling constraint."""
+        raise NotImplementedError
 
     def _send(self) -> None:
         if self.at < len(self.words):
@@ -165,7 +171,16 @@ class _Aer(Source):
             for k in range(len(self.wires) - 2):
                 if value[self.wires[f"data{k}"]] != word >> k & 1:
                     self.run.toggle(self.wires[f"data{k}"])
-            self.run.toggle(self.wires["req"], after=3 * self.run.spread)  # the bundling constraint
+            self.run.toggle(self.wires[self.request], after=self._bundling())
+
+
+class _Aer(_Bundled):
+    """Four-phase: data, request+, acknowledge+, request-, acknowledge-."""
+
+    request, answer = "req", "ack"
+
+    def _bundling(self) -> float:
+        return 3 * self.run.spread
 
     def acknowledged(self, net: int, high: int) -> None:
         if high:
@@ -174,22 +189,13 @@ class _Aer(Source):
             self._send()
 
 
-class _ToggleSource(Source):
-    """Sends words as two-phase bundled data: data, then a change of the request, a change of the answer."""
+class _ToggleSource(_Bundled):
+    """Two-phase: data, then a change of the request, a change of the answer."""
 
-    def __init__(self, run: Any, name: str, wires: Mapping[str, int], words: Sequence[int]):
-        self.run, self.name, self.words, self.wires = run, name, list(words), wires
-        self.at = 0
-        run.watch.setdefault(wires["tack"], []).append(self.acknowledged)
+    request, answer = "treq", "tack"
 
-    def _send(self) -> None:
-        if self.at < len(self.words):
-            word, value = self.words[self.at], self.run.value
-            self.at += 1
-            for k in range(len(self.wires) - 2):
-                if value[self.wires[f"data{k}"]] != word >> k & 1:
-                    self.run.toggle(self.wires[f"data{k}"])
-            self.run.toggle(self.wires["treq"], after=2 * max(self.run.outside))  # the bundling constraint
+    def _bundling(self) -> float:
+        return 2 * max(self.run.outside)
 
     def acknowledged(self, net: int, high: int) -> None:
         self._send()

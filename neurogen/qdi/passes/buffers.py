@@ -7,7 +7,7 @@ first such loop stay without a buffer. R3 is the init block itself: empty, token
 a buffer on every output of a fork.
 """
 
-from neurogen.qdi.graph import Edge, Graph
+from neurogen.qdi.graph import Edge, Graph, in_order
 from neurogen.qdi.invariants import half_buffers
 
 
@@ -117,21 +117,15 @@ def _bypasses(graph, entries):
 
 def _topological(graph, rank):
     """Return all nodes in the order of the data of one round: cycles are cut at loops' entries and inits."""
-    count = dict.fromkeys(graph.nodes, 0)
     after = {id: [] for id in graph.nodes}
     for edge in graph.edges:
         if graph.nodes[edge.dst[0]].kind == "init" or (edge.dst[0] in rank and edge.dst[1] != "i0") \
                 or (graph.nodes[edge.src[0]].kind == "loop" and edge.src[1] == "select"):
             continue
-        count[edge.dst[0]] += 1
         after[edge.src[0]].append(edge.dst[0])
-    ready = [id for id, n in count.items() if n == 0]
-    for id in ready:
-        for other in after[id]:
-            count[other] -= 1
-            if count[other] == 0:
-                ready.append(other)
-    return ready + [id for id in graph.nodes if id not in set(ready)]  # rings of memory accesses
+    order = in_order(after)
+    placed = set(order)
+    return order + [id for id in graph.nodes if id not in placed]  # rings of memory accesses
 
 
 def slack(graph: Graph) -> None:
