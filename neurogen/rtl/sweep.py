@@ -135,8 +135,12 @@ class SweepControl(wiring.Component):
                 trail.append(Signal.like(index, name=f"index{age + 1}"))
                 m.d.sync += trail[-1].eq(trail[-2])
             m.d.comb += [read.eq(trail[lead]), finished.eq(trail[-1])]
+            coming = trail[-2]  # what `finished` is in the next cycle
         else:
             m.d.comb += [read.eq(index), finished.eq(index)]
+            coming = index
+        closing = Signal()  # `finished` is the last row of its block: registered, since much hangs on it
+        m.d.sync += closing.eq((coming[:3] == BLOCK - 1) | (coming + 1 == i.rows))
         finish = line[finish_at]
 
         synapse = Signal()  # first pass of a CuBa-LIF
@@ -164,12 +168,12 @@ class SweepControl(wiring.Component):
 
         complete = Signal()  # with finish: all banks of the row had their turn
         m.d.comb += complete.eq(~per_neuron | (bank == BANKS - 1))
-        flags_busy = self._spikes(m, finish & ~synapse & ~clearing, finished, own, complete)
-        dirty = self._dirty(m, finish, finished, base, complete)
+        flags_busy = self._spikes(m, finish & ~synapse & ~clearing, finished, own, complete, closing)
+        dirty = self._dirty(m, finish, finished, base, complete & closing)
         parameters_read = self._rows(m, issue, line, index, bank, synapse, per_neuron, clearing, dirty,
                                      flags_busy, pipelined)
         if spec.overlap:
-            self._share(m, line, finish & complete, finished, index)
+            self._share(m, line, finish & complete & closing, finished, index)
             m.d.comb += self.settled.eq(self.done | (parameters_read & ~per_neuron & ~i.cuba))
         return m
 
@@ -178,8 +182,7 @@ class SweepControl(wiring.Component):
         # An operation that leaves its generator now reads two cycles later, and writes when a row that was
         # read `finish_at - NOTICE - 1` cycles earlier does.
         m.d.comb += self.taken.eq(line[NOTICE - 2] | line[-4])
-        last = (finished[:3] == BLOCK - 1) | (finished + 1 == self.instruction.rows)
-        with m.If(finish & last):
+        with m.If(finish):
             m.d.sync += self.front.eq((finished >> 3) + 1)
         with m.Elif(~line.any()):
             m.d.sync += self.front.eq(index >> 3)
@@ -210,7 +213,7 @@ class SweepControl(wiring.Component):
             with m.If(synapse):
                 m.d.comb += [lif.lo.eq(i.i_lo), lif.hi.eq(i.i_hi), lif.leaky.eq(1)]
 
-    def _spikes(self, m, finish, finished, own, complete):
+    def _spikes(self, m, finish, finished, own, complete, closing):
         """Write spike rows and summaries; return whether the summary port is taken."""
         spec, i = self._spec, self.instruction
         total = spec.total_lanes
@@ -244,7 +247,7 @@ class SweepControl(wiring.Component):
         now = Signal(BLOCK)
         m.d.comb += now.eq(flags | (self.w_data.any() << finished[:3]))
         taken = Signal()
-        m.d.comb += taken.eq(row_done & ((finished[:3] == BLOCK - 1) | (finished + 1 == i.rows)))
+        m.d.comb += taken.eq(row_done & closing)
         with m.If(row_done):
             m.d.sync += flags.eq(Mux(taken, 0, now))
         with m.If(taken):
@@ -252,7 +255,7 @@ class SweepControl(wiring.Component):
                          self.s_block.eq(self.w_row >> 3)]
         return taken
 
-    def _dirty(self, m, finish, finished, base, complete):
+    def _dirty(self, m, finish, finished, base, end):
         """Keep one bit per block of rows; return them."""
         spec, i = self._spec, self.instruction
         blocks = spec.state_depth // BLOCK
@@ -263,7 +266,6 @@ class SweepControl(wiring.Component):
             hits = [Cat(row >> 3 == number for number in range(blocks)) for row in self.touched]
             m.d.sync += dirty.eq(dirty | hits[0] | hits[1] | hits[2] | hits[3])
         with m.If(finish):
-            end = complete & ((finished[:3] == BLOCK - 1) | (finished + 1 == i.rows))
             m.d.sync += live.eq((live | self.nonzero) & ~end)
             with m.If(end & ~i.cuba):
                 m.d.sync += dirty.bit_select(block, 1).eq(live | self.nonzero)
