@@ -95,7 +95,7 @@ def _best(region, bits, cond):
     best = None
     for root in roots:
         group = _closure(ops, {root}, known, bits, joining=True)
-        if group is not None and _depends(region, group[0][1:], group[1]):
+        if group is not None and _depends(region, *group):
             group = _closure(ops, {root}, known, bits, joining=False)
         if group is None:
             continue
@@ -109,7 +109,7 @@ def _best(region, bits, cond):
 
 
 def _depends(region, sources, inside):
-    """Whether sources depend on what is inside: the lut would wait for itself."""
+    """Whether a source, the first one too, depends on what is inside: the lut would wait for itself."""
     owner = {}
     for item in region.items:
         for v in [item.result] if isinstance(item, Op) else getattr(item, "results", ()):
