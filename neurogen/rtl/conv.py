@@ -40,10 +40,19 @@ class ConvEngine(wiring.Component):
     Use it alone where something else decides what happens next; `neurogen.rtl.mega.Mega` adds the
     program and the control bus. An instruction (see `neurogen.spec.mega`) comes with ``execute``; the
     next one may come with ``done``, which for a SWEEP or an EMIT is not its end (see
-    `neurogen.rtl.dispatch.Dispatcher`), where ``spec.overlap``. INTEGRATE takes a cycle per operation and
-    about 20 more; SWEEP ``sweep_cycles`` per row and about ``sweep_cycles + 15`` more; EMIT a cycle per word
-    and about 12 more; all while nothing stalls. Beside a SWEEP an operation waits where the ports of the
-    states are taken: in one cycle per row as long as ``sweep_cycles`` is 1, 2, or 4, else in two.
+    `neurogen.rtl.dispatch.Dispatcher`), where ``spec.overlap``.
+
+    Cycles from ``execute`` to ``idle`` while nothing stalls (without ``spec.overlap``):
+
+    - INTEGRATE: one per operation, of which an event has ``ops``, and 14 (12); of spikes 23 (21);
+    - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + 18`` (14); where ``sweep_cycles`` is 9 or more,
+      ``sweep_cycles + 10`` (7) per row and ``parameter_rows + 8`` (7);
+    - EMIT: one per word, those of population and step included, and 16 (15).
+
+    ``done`` of an INTEGRATE comes two cycles before that; of a SWEEP or an EMIT, with ``spec.overlap``, three
+    after ``execute``. Counters are lower by 5 for an INTEGRATE and by 4 for the others. Beside a SWEEP an
+    operation waits where the ports of the states are taken: in one cycle per row as long as ``sweep_cycles``
+    is 1, 2, or 4, else in two.
 
     Memories are undefined at power-on and keep their contents over a reset; INIT gives them values.
 
