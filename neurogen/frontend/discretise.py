@@ -1,11 +1,10 @@
 """From a NIR graph to a float network: discretised neurons, and every linear node folded away."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from neurogen.frontend.convs import dense_kernel, pooled_kernel, square_axes
+from neurogen.frontend.convs import square_axes
 from neurogen.frontend.cycles import find_back_edge
 from neurogen.frontend.fixed import to_fixed_point
 from neurogen.frontend.graph import (
@@ -18,11 +17,11 @@ from neurogen.frontend.graph import (
     Input,
     NirError,
     Reset,
-    SumPool,
 )
+from neurogen.frontend.linear import CurrentStream, EventStream, LinearNodes
 from neurogen.frontend.nir_file import NirGraph
 from neurogen.frontend.rules import Rule, get_rule, infer_dt, neuron_parameters
-from neurogen.frontend.shapes import NEURONS, conv_geometry, infer_shapes, pool_geometry
+from neurogen.frontend.shapes import NEURONS, infer_shapes
 from neurogen.spec.checks import check_int
 from neurogen.spec.network import MAX_MULTIPLICITY
 
@@ -30,36 +29,6 @@ from neurogen.spec.network import MAX_MULTIPLICITY
 __all__ = ["discretise"]
 
 MAX_DENSE = 1 << 25  # weights of an identity between two populations
-
-
-@dataclass(frozen=True)
-class _Events:
-    """Spikes of some nodes, times a scale that the next synapse takes over."""
-
-    sources: tuple[tuple[str, int], ...]  # (node, delay)
-    shape: tuple[int, ...]
-    scale: np.ndarray = 1.0
-    flat: str = ""  # the Flatten that made a vector of it
-
-
-@dataclass(frozen=True)
-class _Currents:
-    """One linear map of events; ``bias`` counts in every step, ``late`` of it from the second on."""
-
-    name: str
-    events: _Events
-    weight: np.ndarray              # (No, Ni) or (Co, Ci, kh, kw)
-    bias: np.ndarray
-    shape: tuple[int, ...]
-    stride: tuple[int, int] = (1, 1)
-    start: tuple[int, int] = (0, 0)
-    late: np.ndarray | float = 0.0
-
-
-def _alike(a, b):
-    """Return whether two streams are spikes that one synapse can take together."""
-    return (isinstance(a, _Events) and isinstance(b, _Events) and a.shape == b.shape
-            and bool(a.flat) == bool(b.flat) and np.array_equal(a.scale, b.scale))
 
 
 def discretise(graph: NirGraph, rule: str | Rule = "snntorch", dt: float | str | None = None,
@@ -98,17 +67,11 @@ def discretise(graph: NirGraph, rule: str | Rule = "snntorch", dt: float | str |
         return _Lowering(graph, rule, dt, shapes, max_multiplicity).network()
 
 
-class _Lowering:
+class _Lowering(LinearNodes):
     def __init__(self, graph, rule, dt, shapes, max_multiplicity):
-        self.graph, self.rule, self.dt, self.shapes = graph, rule, dt, shapes
-        self.multiplicity = max_multiplicity
-        self.sources = {name: [s for s, t in graph.edges if t == name] for name in graph.nodes}
-        self.nodes: dict = {}
-        self.edges: dict[tuple[str, str], int] = {}
+        super().__init__(graph, dt, shapes)
+        self.rule, self.multiplicity = rule, max_multiplicity
         self.outputs: list[str] = []
-        self.notes: list[str] = []
-        self.streams: dict[str, list[_Events | _Currents]] = {}
-        self.late: dict[str, list] = {}
 
     def network(self):
         order = self.linear_order()
@@ -116,7 +79,7 @@ class _Lowering:
         for name in bases:
             shape = self.map_shape(self.base_shape(name))
             latency = 0 if self.graph.nodes[name].type == "Input" else self.rule.latency
-            self.streams[name] = [_Events(((name, latency),), shape)]
+            self.streams[name] = [EventStream(((name, latency),), shape)]
             if self.graph.nodes[name].type == "Input":
                 self.nodes[name] = Input(shape=shape, max_multiplicity=self.multiplicity)
         for name in order:
@@ -158,10 +121,6 @@ class _Lowering:
             linear = [n for n in linear if n not in done]
         return order
 
-    @staticmethod
-    def map_shape(shape):
-        return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
-
     def base_shape(self, name):
         """Return the shape of a population: of the map that reaches it, even if that was flattened."""
         node = name
@@ -183,128 +142,7 @@ class _Lowering:
             name, count = f"{name.rsplit('#', 1)[0]}#{count}", count + 1
         return name
 
-    # -- Linear nodes: each stream that arrives, through the node ---------------------------------
-
-    def linear(self, name):
-        handlers: dict[str, Callable] = {
-            "Affine": self.dense, "Linear": self.dense, "Conv1d": self.conv, "Conv2d": self.conv,
-            "Scale": self.scale, "SumPool2d": self.pool, "AvgPool2d": self.pool, "Flatten": self.flatten,
-            "Delay": self.delay}
-        handler = handlers.get(self.graph.nodes[name].type, lambda name, stream: stream)
-        results = [handler(name, stream) for stream in self.arriving(name)]
-        bias = self.graph.nodes[name].params.get("bias")
-        if bias is not None:  # once, however many streams arrive
-            first = results[0]
-            results[0] = replace(first, bias=first.bias + np.broadcast_to(bias.ravel(), first.bias.shape))
-        return results
-
-    def arriving(self, name):
-        """Return the streams into a node; spikes of one shape and scale become one stream."""
-        streams: list = []
-        for stream in (s for source in self.sources[name] for s in self.streams[source]):
-            for i, other in enumerate(streams):
-                if _alike(stream, other):
-                    streams[i] = replace(other, sources=other.sources + stream.sources)
-                    break
-            else:
-                streams.append(stream)
-        return streams
-
-    def dense(self, name, stream):
-        weight = self.graph.nodes[name].params["weight"]
-        if isinstance(stream, _Events):
-            scale = np.broadcast_to(stream.scale, stream.shape).ravel()
-            if len(stream.shape) > 1:
-                stream = replace(stream, flat=stream.flat or f"{stream.sources[0][0]}.flatten")
-            return _Currents(name, stream, weight * scale, np.zeros(len(weight)), (len(weight),))
-        if stream.weight.ndim != 2:
-            raise self.graph.error(name, f"must have a population between it and {stream.name!r}")
-        return replace(stream, name=name, weight=weight @ stream.weight, bias=weight @ stream.bias,
-                       late=weight @ np.broadcast_to(stream.late, stream.bias.shape), shape=(len(weight),))
-
-    def conv(self, name, stream):
-        if isinstance(stream, _Currents):
-            raise self.graph.error(name, f"must have a population between it and {stream.name!r}")
-        stride, dilation, padding, groups = conv_geometry(self.graph, name)
-        try:
-            weight = dense_kernel(self.graph.nodes[name].params["weight"], groups, dilation)
-        except ValueError as error:
-            raise self.graph.error(name, str(error)) from None
-        scale = self.channel_scale(name, stream)
-        return _Currents(name, stream, weight * scale[:, np.newaxis, np.newaxis], np.zeros(len(weight)),
-                         self.map_shape(self.shapes[name]), stride, (padding[0][0], padding[1][0]))
-
-    def channel_scale(self, name, stream):
-        scale = np.broadcast_to(stream.scale, stream.shape).reshape(stream.shape[0], -1)
-        if (scale != scale[:, :1]).any():
-            raise self.graph.error(name, "must receive one scale per channel (of Scale nodes before it)")
-        return scale[:, 0]
-
-    def scale(self, name, stream):
-        scale = self.graph.nodes[name].params["scale"]
-        scale = scale.reshape(stream.shape if scale.size > 1 else ())
-        if isinstance(stream, _Events):
-            return replace(stream, scale=stream.scale * scale)
-        scale = self.channel_scale(name, _Events((), stream.shape, scale))
-        return replace(stream, weight=stream.weight * scale.reshape(-1, *[1] * (stream.weight.ndim - 1)),
-                       bias=stream.bias * scale, late=stream.late * scale)
-
-    def pool(self, name, stream):
-        kernel, stride, padding = pool_geometry(self.graph, name)
-        factor = 1 / (kernel[0] * kernel[1]) if self.graph.nodes[name].type == "AvgPool2d" else 1.0
-        shape = self.shapes[name]
-        if isinstance(stream, _Currents):
-            if any(padding) or stream.weight.ndim != 4:
-                raise self.graph.error(name, f"must have a population between it and {stream.name!r}; only a "
-                                             f"pool without padding joins a convolution")
-            weight = factor * pooled_kernel(stream.weight, stream.stride, kernel)
-            area = factor * kernel[0] * kernel[1]
-            return replace(stream, weight=weight, bias=stream.bias * area, late=stream.late * area,
-                           shape=shape, stride=(stream.stride[0] * stride[0], stream.stride[1] * stride[1]))
-        scale = np.broadcast_to(stream.scale, stream.shape)
-        if (scale != scale[:, :1, :1]).any():
-            raise self.graph.error(name, "must receive one scale per channel (of Scale nodes before it)")
-        scale = scale[:, :1, :1] * factor
-        if kernel == stride and kernel[0] == kernel[1] and not any(padding):
-            if kernel[0] > 1:
-                self.nodes[name] = SumPool(size=kernel[0])
-                self.connect(stream.sources, name)
-                stream = _Events(((name, 0),), shape)
-            return replace(stream, scale=scale)
-        # Overlapping, oblong or padded windows are a convolution with ones: only into a population.
-        channels = stream.shape[0]
-        weight = dense_kernel(np.ones((channels, 1, *kernel)), channels, (1, 1)) * scale[..., np.newaxis]
-        return _Currents(name, replace(stream, scale=1.0), weight, np.zeros(channels), shape, stride, padding)
-
-    def flatten(self, name, stream):
-        if isinstance(stream, _Events) and len(stream.shape) > 1 and len(self.shapes[name]) == 1:
-            return replace(stream, flat=name)
-        return stream
-
-    def delay(self, name, stream):
-        delay = self.graph.nodes[name].params["delay"]
-        if (delay < 0).any() or (delay != delay.ravel()[0]).any():
-            raise self.graph.error(name, "delay must be one value of at least 0 for all neurons")
-        exact = float(delay.ravel()[0]) / (self.dt or 1.0)
-        if exact > 255:
-            raise self.graph.error(name, f"delay must be at most 255 steps, not {exact:g}")
-        steps = round(exact)
-        if abs(exact - steps) > 1e-6 * max(steps, 1):
-            self.notes.append(f"{name}: a delay of {exact:g} steps became {steps}")
-        events = stream if isinstance(stream, _Events) else stream.events
-        events = replace(events, sources=tuple((n, d + steps) for n, d in events.sources))
-        if isinstance(stream, _Events):
-            return events
-        if (steps > 1 and stream.bias.any()) or (steps and np.any(stream.late)):
-            raise self.graph.error(name, f"must not delay the bias of {stream.name!r} by {steps} steps")
-        return replace(stream, events=events, late=stream.bias if steps else stream.late)
-
     # -- Populations ------------------------------------------------------------------------------
-
-    def connect(self, sources, target):
-        for source, delay in sources:
-            if self.edges.setdefault((source, target), delay) != delay:
-                raise NirError(f"{self.graph.source}: edges {source!r} -> {target!r} must have one delay")
 
     def population(self, name):
         shape = self.streams[name][0].shape
@@ -314,7 +152,7 @@ class _Lowering:
     def add_population(self, name, lif, gain):
         initial = lif.initial
         for stream in self.arriving(name):
-            if isinstance(stream, _Events):
+            if isinstance(stream, EventStream):
                 stream = self.identity(name, stream)
             if stream.shape != lif.shape:
                 raise self.graph.error(name, f"must receive shape {lif.shape}, not {stream.shape} "
@@ -356,8 +194,8 @@ class _Lowering:
             raise self.graph.error(name, f"must have synapses between it and the {size} neurons before it")
         else:
             weight = np.diag(np.broadcast_to(events.scale, (size,)))
-        return _Currents(f"{events.sources[0][0]}->{name}", replace(events, flat=""), weight, np.zeros(size),
-                         events.shape)
+        return CurrentStream(f"{events.sources[0][0]}->{name}", replace(events, flat=""), weight,
+                             np.zeros(size), events.shape)
 
     def synapse(self, name, stream, gain):
         gain = np.broadcast_to(gain, stream.bias.shape)
@@ -378,7 +216,7 @@ class _Lowering:
     def output(self, name):
         """Make what reaches an Output leave the network: populations as they are."""
         for stream in self.arriving(name):
-            if isinstance(stream, _Events) and np.all(np.asarray(stream.scale) == 1):
+            if isinstance(stream, EventStream) and np.all(np.asarray(stream.scale) == 1):
                 names = [n for n, d in stream.sources if isinstance(self.nodes.get(n), FloatLif)
                          and d == self.rule.latency]
                 if len(names) == len(stream.sources):
