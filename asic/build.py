@@ -17,7 +17,7 @@ from neurogen.flow.tools import ToolError
 from neurogen.flow.verilator import compile_model
 
 
-__all__ = ["build_asic", "check_flow", "compare", "record"]
+__all__ = ["build_asic", "check_flow", "compare", "describe", "record"]
 
 
 _RESET = 4   # cycles of reset that a bench begins with
@@ -199,3 +199,25 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
         checked = step("LibreLane's loader", lambda: check_config(folder, pdk, root))
     return {"pdk": pdk.title, "area": area, "timing": timing, "librelane": checked, "macros": result.macros,
             "commands": result.commands, "bench": bench, "gates": gates, "seconds": seconds}
+
+
+def describe(found: Mapping[str, Any], flow: str) -> list[str]:
+    """Return what `build_asic` has found, with a recording, in sentences."""
+    area, loader, gates = found["area"], found["librelane"], found["gates"]
+    said = loader.get("reason") or f"{len(loader['warnings'])} warnings"
+    size = (f"{found['pdk']}, after synthesis: {area['cell_count']:,} cells, {area['logic_um2']:,.0f} µm² of "
+            f"logic, {area['sequential_um2']:,.0f} µm² of registers, {area['sram_um2']:,.0f} µm² of memories "
+            f"({len(found['macros'])} macros).")
+    equal = (f"Netlist = RTL in {gates['values']:,} values of outputs over {gates['cycles']:,} cycles "
+             f"({gates['undefined']:,} more read what nobody wrote).")
+    return [size, equal, f"LibreLane's loader: {loader['status']} ({said}).",
+            f"Timing: {found['timing']['status']}" + _slowest(found["timing"]),
+            f"Next: asic/README.md ({found['commands'].get(flow)})."]
+
+
+def _slowest(timing: Mapping[str, Any]) -> str:
+    if timing["status"] != "run":
+        return f" ({timing['reason']})."
+    periods = {corner: found.get("shortest_period") for corner, found in timing["corners"].items()}
+    return " (no wires, ideal clock): " + ", ".join(
+        f"{corner} {period * 1e9:.2f} ns" for corner, period in periods.items() if period) + "."

@@ -15,7 +15,7 @@ from typing import Any
 from fpga.boards import Board, find_board
 from fpga.synth import synthesise, yosys_version
 from fpga.timing import check_timing, read_report
-from fpga.top import BoardDesign
+from fpga.top import BoardDesign, BoardSpec
 from neurogen.flow.files import staged
 from neurogen.flow.tools import ToolError, run_tool
 from neurogen.mapping.plan import ConfigurationError
@@ -31,7 +31,7 @@ _ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
 _UNFIT = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+(\d+)%", re.MULTILINE)
 
 
-def check_buildable(spec: MegaSpec, board: str | Board) -> None:
+def check_buildable(spec: BoardSpec, board: str | Board) -> None:
     """Raise what `build_fpga` would raise later for a configuration or for missing tools; takes no time.
 
     Raises
@@ -42,15 +42,15 @@ def check_buildable(spec: MegaSpec, board: str | Board) -> None:
         If a tool is missing.
     """
     board = find_board(board) if isinstance(board, str) else board
-    if spec.external:
+    if isinstance(spec, MegaSpec) and spec.external:
         raise ConfigurationError(f"Configuration for {board.name} must do without external memory, and this "
                                  f"one has it; {board.config} is the one for this board")
     _place(board), _pack(board), board.make_platform()
 
 
-def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed: int = 1,
+def build_fpga(spec: BoardSpec, board: str | Board, out_dir: Path | str, *, seed: int = 1,
                on_step: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Build a bitstream of an accelerator for a board.
+    """Build a bitstream of an accelerator, or of a learning engine, for a board.
 
     ``out_dir`` appears whole when everything has succeeded, the clock's target included; until then, and
     after a failure, earlier results stay as they are. It gets ``top.bit`` (ECP5) or ``top.bin`` (iCE40),
@@ -59,7 +59,7 @@ def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed:
     Parameters
     ----------
     spec
-        Parameters of the accelerator.
+        Parameters of the accelerator or the learning engine.
     board
         Name in `fpga.boards.BOARDS`, or a board that is not in the table.
     out_dir
@@ -87,8 +87,8 @@ def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed:
         If the design is slower than the board's clock.
     """
     board = find_board(board) if isinstance(board, str) else board
-    if not isinstance(spec, MegaSpec):
-        raise TypeError(f"Configuration must be a MegaSpec, not {spec!r}")
+    if not isinstance(spec, BoardSpec):
+        raise TypeError(f"Configuration must be a MegaSpec or a Learner, not {spec!r}")
     out_dir = Path(out_dir)
     check_buildable(spec, board)  # before the first minutes are spent
     place, pack = _place(board), _pack(board)
@@ -106,7 +106,8 @@ def build_fpga(spec: MegaSpec, board: str | Board, out_dir: Path | str, *, seed:
         options = step("elaborate", lambda: _elaborate(spec, board, part))
         log = step("synthesise", lambda: synthesise(part, board.family))
         (part / "yosys.log").write_text(log, encoding="utf-8")
-        log = step("place and route", lambda: _route([*place, *options, "--seed", str(seed)], board, part))
+        route = [*place, *options, "--seed", str(seed)]
+        log = step("place and route", lambda: _route(route, spec, board, part))
         (part / "nextpnr.log").write_text(log, encoding="utf-8")
         resources = read_report(part / "nextpnr.json", board.name, board.target_hz)
         check_timing(resources)
@@ -150,7 +151,7 @@ def _pack(board: Board) -> list[str]:
     return _tool(*{"ecp5": ("ECPPACK", "ecppack"), "ice40": ("ICEPACK", "icepack")}[board.family])
 
 
-def _elaborate(spec: MegaSpec, board: Board, part: Path) -> list[str]:
+def _elaborate(spec: BoardSpec, board: Board, part: Path) -> list[str]:
     """Write ``top.v`` and the constraints; return nextpnr's options.
 
     Verilog, not RTLIL: only there does Yosys see which collisions of memories do not matter.
@@ -174,7 +175,7 @@ def _elaborate(spec: MegaSpec, board: Board, part: Path) -> list[str]:
     return [*options, "--json", "top.json", "--report", "nextpnr.json", "--timing-allow-fail"]
 
 
-def _route(command: list[str], board: Board, part: Path) -> str:
+def _route(command: list[str], spec: BoardSpec, board: Board, part: Path) -> str:
     log = part / "nextpnr.part.log"
     try:
         text = run_tool([*command, "--log", log.name], what="Place and route", cwd=part)
@@ -182,8 +183,9 @@ def _route(command: list[str], board: Board, part: Path) -> str:
         found = _UNFIT.findall(log.read_text(errors="replace")) if log.exists() else []
         over = [f"{used} of {there} {cell}" for cell, used, there, _ in found if int(used) > int(there)]
         if over:
+            fits = f" ({board.config} is the one for this board)" if isinstance(spec, MegaSpec) else ""
             raise ToolError(f"Design does not fit {board.name}: it needs {', '.join(over)}; take a smaller "
-                            f"configuration ({board.config} is the one for this board)") from None
+                            f"configuration{fits}") from None
         raise
     log.unlink(missing_ok=True)
     return text

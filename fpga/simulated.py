@@ -1,17 +1,19 @@
-"""A board in the compiled simulator: the host driver, and the accelerator behind its pins."""
+"""A board in the compiled simulator: the host driver, and what runs behind the pins."""
 
 from pathlib import Path
 
 from fpga.board_port import BoardPort
 from fpga.driver import Host
-from fpga.top import PinBench
+from fpga.learner_port import LearnBoard
+from fpga.top import BoardSpec, PinBench
 from fpga.transports import Transport
 from neurogen.flow.accelerator import Accelerator
 from neurogen.flow.verilator import Model, compile_model
+from neurogen.spec.learning import Learner
 from neurogen.spec.mega import MegaSpec
 
 
-__all__ = ["ModelTransport", "simulate_board"]
+__all__ = ["ModelTransport", "simulate_board", "simulate_learner"]
 
 
 class ModelTransport(Transport):
@@ -69,9 +71,19 @@ def simulate_board(spec: MegaSpec, *, divisor: int = 4, trace: bool | str = Fals
     seed
         Of the memories' contents at power-on.
     """
+    return Accelerator(spec, BoardPort(_host(spec, divisor, trace, cache_dir, seed)))
+
+
+def simulate_learner(spec: Learner, *, divisor: int = 4, trace: bool | str = False,
+                     cache_dir: Path | None = None, seed: int = 0) -> LearnBoard:
+    """Return a learning engine on a simulated board; the parameters are those of `simulate_board`."""
+    return LearnBoard(_host(spec, divisor, trace, cache_dir, seed), spec)
+
+
+def _host(spec: BoardSpec, divisor: int, trace: bool | str, cache_dir: Path | None, seed: int) -> Host:
     bench = PinBench(spec, divisor)
     model = compile_model(bench, "bench", trace=trace, cache_dir=cache_dir, seed=seed)
     # Seconds without a reply: two of the longest requests, with all bytes escaped, and their replies.
     byte_seconds = 10 * divisor / 1e6
     timeout = 16 * (1 << bench.link.slot_log2) * byte_seconds
-    return Accelerator(spec, BoardPort(Host(ModelTransport(model, divisor), timeout=timeout)))
+    return Host(ModelTransport(model, divisor), timeout=timeout)

@@ -1,9 +1,9 @@
-"""The accelerator behind its host link, and what feeds it a clock on a board."""
+"""An accelerator, or a learning engine, behind its host link, and what feeds it a clock on a board."""
 
 from math import ceil
 
 from amaranth.build import Platform
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Signal, Value
 from amaranth.lib import io, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -11,14 +11,19 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from fpga.boards import Board
 from fpga.pll import ecp5_pll, ice40_pll
 from neurogen.rtl.hostlink import HostLink
+from neurogen.rtl.learning import LearnEngine
 from neurogen.rtl.mega import Mega
 from neurogen.rtl.streams import Queue, pipe
 from neurogen.rtl.uart import UartRx, UartTx
 from neurogen.spec.hostlink import HostLinkSpec
+from neurogen.spec.learning import Learner
 from neurogen.spec.mega import MegaSpec
 
 
-__all__ = ["BoardDesign", "BoardTop", "PinBench"]
+__all__ = ["BoardDesign", "BoardSpec", "BoardTop", "PinBench"]
+
+
+BoardSpec = MegaSpec | Learner  # what boards run
 
 
 # iCE40 block RAMs read as zeros for about 3 us after configuration; 15 us leave room for slow silicon.
@@ -26,12 +31,12 @@ _POWER_ON_SECONDS = 15e-6
 
 
 class BoardTop(wiring.Component):
-    """An accelerator whose only data pins are those of a UART.
+    """An accelerator, or a learning engine, whose only data pins are those of a UART.
 
     Parameters
     ----------
     spec
-        Parameters of the accelerator, which must do without external memory.
+        Parameters of the accelerator, which must do without external memory, or of the learning engine.
     divisor
         Clock cycles of a bit on the line, 4 to 65535.
 
@@ -42,21 +47,21 @@ class BoardTop(wiring.Component):
     tx : ``Out(1)``
         Pin to the host.
     idle : ``Out(1)``
-        No program runs.
+        No program runs; nothing is computed.
     """
 
-    def __init__(self, spec: MegaSpec, divisor: int):
-        if not isinstance(spec, MegaSpec):
-            raise TypeError(f"Board top parameters must be a MegaSpec, not {spec!r}")
-        if spec.external:
+    def __init__(self, spec: BoardSpec, divisor: int):
+        if not isinstance(spec, BoardSpec):
+            raise TypeError(f"Board top parameters must be a MegaSpec or a Learner, not {spec!r}")
+        if isinstance(spec, MegaSpec) and spec.external:
             raise ValueError("Board top must have a configuration without external memory")
         self._spec = spec
-        self._link = HostLinkSpec(divisor=divisor)
+        self._link = HostLinkSpec(divisor=divisor, addr_bits=16 if isinstance(spec, MegaSpec) else 5)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "idle": Out(1)})
 
     @property
-    def spec(self) -> MegaSpec:
-        """Parameters of the accelerator."""
+    def spec(self) -> BoardSpec:
+        """Parameters of what is behind the link."""
         return self._spec
 
     @property
@@ -67,12 +72,19 @@ class BoardTop(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.link = link = HostLink(self._link)
-        m.submodules.mega = mega = Mega(self._spec)
-        connect(m, link.bus, mega.bus)
-        pipe(m, link.o_events, mega.i_events)
-        pipe(m, mega.o_events, link.i_events)
-        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx), self.idle.eq(mega.idle),
-                     link.flush.eq(mega.flush)]
+        if isinstance(self._spec, MegaSpec):
+            m.submodules.mega = engine = Mega(self._spec)
+            pipe(m, link.o_events, engine.i_events)
+            pipe(m, engine.o_events, link.i_events)
+            m.d.comb += link.flush.eq(engine.flush)
+        else:
+            m.submodules.learner = engine = LearnEngine(self._spec)
+            # Events on the link are words of 32 bits; those of the engine are its lowest.
+            m.d.comb += [engine.i_events.valid.eq(link.o_events.valid),
+                         link.o_events.ready.eq(engine.i_events.ready),
+                         Value.cast(engine.i_events.payload).eq(link.o_events.payload)]
+        connect(m, link.bus, engine.bus)
+        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx), self.idle.eq(engine.idle)]
         return m
 
 
@@ -89,7 +101,7 @@ class PinBench(wiring.Component):
         The pins, to look at.
     """
 
-    def __init__(self, spec: MegaSpec, divisor: int):
+    def __init__(self, spec: BoardSpec, divisor: int):
         self._top = BoardTop(spec, divisor)
         super().__init__({"i_bytes": In(stream.Signature(8)), "o_bytes": Out(stream.Signature(8)),
                           "rx": Out(1), "tx": Out(1)})
@@ -117,17 +129,17 @@ class PinBench(wiring.Component):
 class BoardDesign(wiring.Component):
     """A `BoardTop` on a board of the table: its clock, reset, UART and, where there is one, a LED.
 
-    Reset ends some microseconds after the clock is stable. The LED shines while a program runs.
+    Reset ends some microseconds after the clock is stable. The LED shines while it computes.
 
     Parameters
     ----------
     spec
-        Parameters of the accelerator.
+        Parameters of what the board runs.
     board
         Row of `fpga.boards.BOARDS`.
     """
 
-    def __init__(self, spec: MegaSpec, board: Board):
+    def __init__(self, spec: BoardSpec, board: Board):
         self._board = board
         self._top = BoardTop(spec, board.divisor)
         super().__init__({})

@@ -1,6 +1,9 @@
 """The command line: build, verify, adapt."""
 
 import json
+import shlex
+import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +13,15 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from designs.learner.configs import CONFIGS
+from designs.learner.configs import BOARD_CONFIG, CONFIGS
+from designs.learner.pages import adapt_page, build_page
+from designs.learner.targets import bitstream, find_buildable, find_kit, handover
 from designs.learner.work import Work, adapt, cells, load_weights, random_work, starting_weights
 from neurogen.flow.errors import UserError, user_errors
-from neurogen.flow.files import staged
 from neurogen.flow.learning import compare, simulate
+from neurogen.flow.report import write_report
+from neurogen.flow.results import result_folder
+from neurogen.flow.terminal import show_progress
 from neurogen.flow.verilator import to_verilog
 from neurogen.frontend.export import export_nir
 from neurogen.frontend.learnt import learnt_network
@@ -36,7 +43,9 @@ class Target(StrEnum):
 
     VERILOG = "verilog"
     SIM = "sim"
+    SYNTH = "synth"
     FPGA = "fpga"
+    ASIC = "asic"
 
 
 class Engine(StrEnum):
@@ -64,28 +73,65 @@ def _progress() -> Progress:
 @app.command("build")
 def build_command(
         target: Annotated[Target, typer.Option(
-            help="Verilog; with a compiled simulation; with the cells of an ECP5.")] = Target.VERILOG,
-        config: Config = "digits",
+            help="Verilog; with a compiled simulation; with the cells of an ECP5; a bitstream; a hand-over "
+                 "to OpenROAD.")] = Target.VERILOG,
+        config: Annotated[str | None, typer.Option(
+            help=f"Size: {', '.join(CONFIGS)}.", show_default=f"digits; {BOARD_CONFIG} for a board")] = None,
+        board: Annotated[str | None, typer.Option(help="Board of a bitstream.",
+                                                  show_default="ulx3s-85f")] = None,
+        pdk: Annotated[str | None, typer.Option(help="Kit of a hand-over: sky130 or ihp-sg13g2.")] = None,
+        pdk_root: Annotated[Path | None, typer.Option(help="Folder of the kits.",
+                                                      show_default="$PDK_ROOT")] = None,
+        flow: Annotated[str, typer.Option(help="Who takes a hand-over: librelane or orfs.")] = "librelane",
+        period: Annotated[float, typer.Option(min=0.1, help="Clock period of a hand-over, in ns.")] = 20.0,
         out: Annotated[Path | None, typer.Option(help="Folder of the results; replaced.",
                                                  show_default="build/learner-CONFIG")] = None) -> None:
-    """Write the learner as Verilog, and a report of its memories; synthesise or compile it."""
+    """Write the learner as Verilog, and a report of its memories; synthesise it, compile it, or build it."""
     with user_errors():
+        start, line = time.monotonic(), shlex.join(["python", "-m", "designs.learner", *sys.argv[1:]])
+        config = config or (BOARD_CONFIG if target is Target.FPGA else "digits")
         spec = _spec(config)
+        if target is Target.ASIC and pdk is None:
+            raise UserError("--target asic needs --pdk, such as sky130 or ihp-sg13g2")
+        kit = find_kit(pdk, pdk_root, flow) if target is Target.ASIC else None
+        name = find_buildable(spec, board) if target is Target.FPGA else None
         out = out or Path("build") / f"learner-{config}"
-        report = {"config": config, "weight_words": spec.weight_words, "bytes": spec.state_bytes}
-        with staged(out) as folder:
+        report = {"config": config, "weight_words": spec.weight_words, "bytes": spec.state_bytes,
+                  "learning_overhead": spec.learning_overhead}
+        about = {"target": target.value, "config": config, "command": line}
+        with show_progress() as progress, result_folder(out, about) as folder:
+            def step(what: str) -> None:
+                progress(what, 0, 0)
             text = to_verilog(LearnEngine(spec), "learner")
             (folder / "learner.v").write_text(text, encoding="utf-8")
             if target is Target.SIM:
                 simulate(spec)
-            if target is Target.FPGA:
-                report["cells"] = cells(text)
-            (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            if target is Target.SYNTH:
+                report["cells"] = cells(spec)
+            built = bitstream(spec, name, folder / "fpga", step) if target is Target.FPGA else None
+            handed = handover(spec, text, kit, folder / "asic", flow, period * 1e-9, pdk_root,
+                              step) if target is Target.ASIC else None
+            notes = [note for found in (built, handed) if found for note in found["notes"]]
+            if built:
+                report |= {"board": name, "resources": built["resources"]}
+            (folder / "learner.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            write_report(folder, build_page(spec, config, line, notes, time.monotonic() - start, built))
         for name, size in spec.state_bytes.items():
             typer.echo(f"{name}: {size:,} bytes")
+        typer.echo(_overhead(spec))
         for name, count in report.get("cells", {}).items():
             typer.echo(f"{name}: {count:,}")
+        for note in notes:
+            typer.echo(note)
         typer.echo(f"results: {out}")
+
+
+def _overhead(spec: Learner) -> str:
+    """Return what learning costs in memory, in words."""
+    found = spec.learning_overhead
+    return (f"learning adds {found['bytes']:,} bytes, {found['per_neuron']:.1f} per neuron, to those of "
+            f"inference: {100 * found['share']:.1f} %, or {100 * found['share_without_prototypes']:.1f} % "
+            f"without prototypes (ReckOn: 0.8 %)")
 
 
 @app.command("verify")
@@ -129,6 +175,9 @@ def adapt_command(
         weights: Weights = None,
         nir: Annotated[Path | None, typer.Option(help="Write the network as it has learnt to this .nir file.",
                                                  show_default="none")] = None,
+        page: Annotated[Path | None, typer.Option(
+            "--report", show_default="none",
+            help="Write report.html and report.json, with the accuracy as a curve, to this folder.")] = None,
         undo: Annotated[bool, typer.Option(help="Start from the weights before it learnt.")] = False,
         seed: Annotated[int, typer.Option(min=1, help="Of order, weights and random register.")] = 1) -> None:
     """Stream labelled digits to the learner, watch the accuracy rise, and read the weights back."""
@@ -142,16 +191,22 @@ def adapt_command(
             raise UserError(f"Network must go to a .nir file, not {nir.name}")
         if undo and weights is None:
             raise UserError("Undo needs --weights: a file that `adapt` wrote")
+        start, line = time.monotonic(), shlex.join(["python", "-m", "designs.learner", *sys.argv[1:]])
         before = starting_weights(spec, seed) if weights is None else load_weights(weights, spec, undo=undo)
+        curve: list[tuple[int, float]] = []
         with _progress() as progress:
             task = progress.add_task("Learning", total=samples)
 
             def show(done: int, accuracy: float) -> None:
+                curve.append((done, accuracy))
                 progress.update(task, completed=done, description=f"Learning, {accuracy:.1f} % correct")
                 typer.echo(f"{done:6,} samples: {accuracy:.1f} % of the test digits")
             after = adapt(spec, before, samples, seed, show, rtl=engine is Engine.RTL)
         if nir is not None:
             export_nir(learnt_network(spec, after), nir)
+        if page is not None:
+            write_report(page, adapt_page(spec, config, after, curve, engine.value, line,
+                                          time.monotonic() - start))
         arrays = {f"before_{k}": array for k, array in enumerate(before)}
         arrays |= {f"after_{k}": array for k, array in enumerate(after)}
         part = out.with_name(f".{out.name}.part.npz")
@@ -164,6 +219,8 @@ def adapt_command(
         typer.echo(f"weights: {out}")
         if nir is not None:
             typer.echo(f"network: {nir}")
+        if page is not None:
+            typer.echo(f"report: {page / 'report.html'}")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from neurogen.spec.learning import Learner, LearnLayer
 
 
-__all__ = ["CONFIGS"]
+__all__ = ["BOARD_CONFIG", "CONFIGS"]
 
 
 _WIDE = {"window_full": 256, "window_half": 512}
@@ -20,3 +20,4 @@ CONFIGS: dict[str, Learner] = {
     "large": Learner(inputs=120, layers=[LearnLayer(neurons=450, recurrent=True, threshold=512)], classes=36,
                      trace_shift=3, rate_r=11, **_WIDE),
 }
+BOARD_CONFIG = "speech"  # for bitstreams, unless another one is asked for

@@ -11,12 +11,22 @@ import numpy as np
 
 from neurogen.flow.errors import UserError
 from neurogen.flow.learning import simulate
+from neurogen.flow.verilator import to_verilog
 from neurogen.frontend.digits import load_digits_counts
 from neurogen.golden.learning import Simulator, infer, random_weights
+from neurogen.rtl.learning import LearnEngine
 from neurogen.spec.learning import Learner
+from neurogen.spec.learning_bus import Region
 
 
-__all__ = ["Work", "adapt", "cells", "load_weights", "random_work", "starting_weights"]
+__all__ = ["CELLS", "MEMORIES", "Work", "adapt", "cells", "load_weights", "random_work", "starting_weights"]
+
+
+# Cells of an ECP5: LUTs, carries of two, flip-flops, LUTs as memories of 16 words of 4 bits, block RAMs.
+CELLS = ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
+MEMORIES = (*(region.name.lower() for region in Region), "active", "events", "open")
+# Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
+_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
 
 
 class Work(NamedTuple):
@@ -73,7 +83,8 @@ def adapt(spec: Learner, weights: Sequence[np.ndarray], samples: int, seed: int,
     Parameters
     ----------
     show
-        Called with the samples that are done and the accuracy on the test digits, in percent, some ten times.
+        Called with the samples that are done and the accuracy on the test digits, in percent: before the
+        first, and then some ten times.
     rtl
         On the compiled gateware, or on the golden model.
     """
@@ -83,6 +94,11 @@ def adapt(spec: Learner, weights: Sequence[np.ndarray], samples: int, seed: int,
     if rtl:
         engine.load(weights, seed=seed)
     learnt = list(weights)
+
+    def test(done: int) -> None:
+        scores, _, _ = infer(spec, learnt, tests.rasters)
+        show(done, float((scores.argmax(1) == tests.labels).mean() * 100))
+    test(0)
     for k in range(samples):
         if k % len(work.labels) == 0:
             order = random.permutation(len(work.labels))
@@ -90,22 +106,25 @@ def adapt(spec: Learner, weights: Sequence[np.ndarray], samples: int, seed: int,
         engine.run(work.rasters[chosen], int(work.labels[chosen]))
         if (k + 1) % max(1, samples // 10) == 0 or k == samples - 1:
             learnt = engine.weights() if rtl else [layer.weights.copy() for layer in engine.layers]
-            scores, _, _ = infer(spec, learnt, tests.rasters)
-            show(k + 1, float((scores.argmax(1) == tests.labels).mean() * 100))
+            test(k + 1)
     return learnt
 
 
-def cells(verilog: str) -> dict[str, int]:
-    """Return the cells of an ECP5 that Yosys needs for a learner, by kind."""
-    from fpga.synth import synthesise
+def cells(spec: Learner, *, memories: bool = True) -> dict[str, int]:
+    """Return the cells of an ECP5 that Yosys needs for a learner, without a board around it, by kind.
 
-    zeros = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
-    text = zeros.sub("", verilog).replace("module learner(", "module top(")
+    Parameters
+    ----------
+    spec
+        The network.
+    memories
+        With its memories; else they are black boxes that the cells do not count.
+    """
+    from fpga.synth import read_cells, synthesise
+
+    text = _ZEROS.sub("", to_verilog(LearnEngine(spec), "top"))
+    outside = [] if memories else [f"top.{name}" for name in MEMORIES if f"module \\top.{name} (" in text]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "top.v").write_text(text, encoding="utf-8")
-        log = synthesise(Path(folder), "ecp5")
-    last = log[log.rindex("Printing statistics"):]
-    found = {name: int(count) for count, name in re.findall(r"^\s+(\d+)\s+(\w+)\s*$", last, re.MULTILINE)}
-    found |= {name: int(count) for name, count in re.findall(r"^\s+(\w+)\s+(\d+)\s*$", last, re.MULTILINE)}
-    return {name: found[name] for name in ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD",
-                                           "MULT18X18D") if name in found}
+        found = read_cells(synthesise(Path(folder), "ecp5", outside=outside))
+    return {name: found.get(name, 0) for name in CELLS}

@@ -1,4 +1,4 @@
-"""Pictures of a report: the network as a graph (SVG), spikes as a raster (PNG in a data URI).
+"""Pictures of a report: the network as a graph and accuracies (SVG), spikes as a raster (PNG in a data URI).
 
 Colours of the graph come from the page's style sheet (classes ``node``, ``edge``, and one for each kind
 of node), so that the same drawing suits light and dark pages.
@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 
-__all__ = ["draw_graph", "draw_raster", "rank_nodes"]
+__all__ = ["draw_curves", "draw_graph", "draw_raster", "rank_nodes"]
 
 
 _BOX_W, _BOX_H = 126, 58
@@ -161,6 +161,43 @@ def draw_graph(nodes: Sequence[Mapping], edges: Sequence[Sequence], outputs: Seq
                    for name in ("tip", "late"))
     return (f'<svg class="graph" viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" '
             f'aria-label="Graph of the network"><defs>{tips}</defs>{"".join(parts)}</svg>')
+
+
+def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str) -> str:
+    """Return curves of accuracies as SVG.
+
+    Parameters
+    ----------
+    curves
+        By name: points of ``(place, accuracy in percent)``, in order of their places; at least one point.
+    unit
+        What places count: the label of the axis.
+    """
+    width, height, left, right, top, bottom = 720, 260, 52, 16, 14, 40
+    last = max((place for points in curves.values() for place, _ in points), default=0) or 1
+
+    def at(place, percent):
+        return (left + (width - left - right) * place / last,
+                height - bottom - (height - top - bottom) * percent / 100)
+    parts = []
+    for percent in (0, 25, 50, 75, 100):
+        x, y = at(0, percent)
+        parts.append(f'<path d="M{x:.1f} {y:.1f}H{width - right}" stroke="{_INK}" stroke-opacity=".25"/>'
+                     f'<text x="{x - 7:.1f}" y="{y + 4:.1f}" text-anchor="end">{percent} %</text>')
+    for place in (0, last / 2, last):
+        x, y = at(place, 0)
+        parts.append(f'<text x="{x:.1f}" y="{y + 17:.1f}" text-anchor="middle">{place:,.0f}</text>')
+    parts.append(f'<text x="{(width + left - right) / 2}" y="{height - 5}" text-anchor="middle">'
+                 f'{escape(unit)}</text>')
+    for color, (name, points) in zip(_SPIKES * len(curves), curves.items(), strict=False):
+        found = [at(*point) for point in points]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in found)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"><title>{escape(name)}: '
+                  f'{percent:.1f} % after {place:,.0f} {escape(unit)}</title></circle>'
+                  for (x, y), (place, percent) in zip(found, points, strict=True)]
+    return (f'<svg class="curves" viewBox="0 0 {width} {height}" width="{width}" role="img" fill="{_INK}" '
+            f'font-size="12" aria-label="Accuracy while learning">{"".join(parts)}</svg>')
 
 
 def _density(t, n, steps, size, color):

@@ -214,7 +214,7 @@ def _kit(options: AsicOptions | None):
 
 def _handover(job: Job, pdk, options: AsicOptions, folder: Path) -> dict:
     """Write the hand-over into ``folder/asic``; return what the report says about it."""
-    from asic.build import build_asic, record
+    from asic.build import build_asic, describe, record
 
     def drive(model) -> None:
         Runner(Accelerator(job.spec, SimulatedPort(model, job.spec)), job.plan).run(job.samples.events[0])
@@ -227,27 +227,8 @@ def _handover(job: Job, pdk, options: AsicOptions, folder: Path) -> dict:
     recording = record(verilog, "mega", drive, folder, cycles=_BENCH_CYCLES)
     found = build_asic(verilog, "mega", pdk, folder / "asic", flow=options.flow, period=options.period,
                        recording=recording, root=options.root, on_step=step)
-    area, loader = found["area"], found["librelane"]
-    gates = found["gates"]
-    said = loader.get("reason") or f"{len(loader['warnings'])} warnings"
-    size = (f"{found['pdk']}, after synthesis: {area['cell_count']:,} cells, {area['logic_um2']:,.0f} µm² of "
-            f"logic, {area['sequential_um2']:,.0f} µm² of registers, {area['sram_um2']:,.0f} µm² of memories "
-            f"({len(found['macros'])} macros).")
-    equal = (f"Netlist = RTL in {gates['values']:,} values of outputs over {gates['cycles']:,} cycles "
-             f"({gates['undefined']:,} more read what nobody wrote).")
-    notes = [size, equal,
-             f"LibreLane's loader: {loader['status']} ({said}).",
-             f"Timing: {found['timing']['status']}" + _slowest(found["timing"]),
-             f"Next: asic/README.md ({found['commands'].get(options.flow)})."]
-    return {"resources": None, "notes": notes, "versions": {}, "seconds": found["seconds"]}
-
-
-def _slowest(timing: dict) -> str:
-    if timing["status"] != "run":
-        return f" ({timing['reason']})."
-    periods = {corner: found.get("shortest_period") for corner, found in timing["corners"].items()}
-    return " (no wires, ideal clock): " + ", ".join(
-        f"{corner} {period * 1e9:.2f} ns" for corner, period in periods.items() if period) + "."
+    return {"resources": None, "notes": describe(found, options.flow), "versions": {},
+            "seconds": found["seconds"]}
 
 
 def run_job(job: Job, engine: str) -> tuple[dict[str, Events], dict]:

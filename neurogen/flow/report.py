@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from neurogen.flow.drawing import draw_graph, draw_raster
+from neurogen.flow.drawing import draw_curves, draw_graph, draw_raster
 from neurogen.spec.conv import Conv
 from neurogen.spec.lif import DECAY_ONE, Lif
 from neurogen.spec.network import Network
@@ -27,8 +27,8 @@ __all__ = ["KEYS", "REQUIRED", "accuracies", "describe_network", "write_report"]
 
 REQUIRED = ("network", "config", "versions")
 # In the order of the page.
-KEYS = (*REQUIRED, "board", "verify", "accuracy", "layers", "raster", "quantisation", "resources", "memory",
-        "hashes", "command", "wall_time", "peak_memory", "notes")
+KEYS = (*REQUIRED, "board", "verify", "accuracy", "learning", "layers", "raster", "quantisation", "resources",
+        "memory", "hashes", "command", "wall_time", "peak_memory", "notes")
 
 
 def describe_network(network: Network, name: str) -> dict:
@@ -136,13 +136,18 @@ def _page(data):
     return environment.get_template("report.html.j2").render(
         **{key: data.get(key) for key in KEYS},
         graph=Markup(draw_graph(network["nodes"], network["edges"], network.get("outputs", ()))),
-        pictures=_pictures(data.get("raster")), chips=_chips(data), totals=_totals(data.get("layers")),
+        pictures=_pictures(data.get("raster")), curves=_curves(data.get("learning")),
+        chips=_chips(data), totals=_totals(data.get("layers")),
         layer_rows=_layer_rows(data), quantisation_tables=_tables(data.get("quantisation")),
         accuracies=accuracies(data.get("accuracy")))
 
 
 def _pictures(raster):
     return draw_raster(raster) if raster else None
+
+
+def _curves(learning):
+    return Markup(draw_curves(learning["accuracy"], learning["unit"])) if learning else None
 
 
 def _chips(data):

@@ -71,7 +71,7 @@ class LearnEngine(wiring.Component):
     def elaborate(self, platform):
         spec = self._spec
         m = Module()
-        parts = Parts(m, spec)
+        parts = Parts(m, spec, self.i_events.valid)
         with m.FSM():
             _idle(m, spec, parts, self.i_events)
             scan_states(m, spec, parts)

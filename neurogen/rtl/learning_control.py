@@ -47,7 +47,7 @@ class LearnControl(wiring.Component):
     bus : ``In(WishboneSignature(5))``
         The bus.
     busy : ``In(1)``
-        The engine is not idle, or its memories do not yet show the word of ``address``.
+        The engine is not idle, an event waits, or its memories do not yet show the word of ``address``.
     label_wrong, saturated, address_wrong : ``In(1)``
         Set sticky bits.
     amounts : ``In``

@@ -52,7 +52,7 @@ class ErrorUnit(wiring.Component):
         spec = self._spec
         m = Module()
         m.submodules.powers = powers = Ram(8, spec.classes)
-        m.submodules.errors = errors = Ram(signed(9), 2 * spec.classes)
+        m.submodules.kept = errors = Ram(signed(9), 2 * spec.classes)
         n = Signal(range(spec.classes + 1))  # the class that is read
         steps = [Signal(range(spec.classes), name=f"class_{k}") for k in (1, 2)]
         valid = [Signal(name=f"valid_{k}") for k in (1, 2)]

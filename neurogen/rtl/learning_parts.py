@@ -18,10 +18,11 @@ class Parts:
     """Memories, lanes and registers of a learning engine, which its states share.
 
     Made inside `elaborate` of the engine. Loops: ``n`` counts while ``issue`` is high, and what it stands for
-    arrives one, two and three cycles later (``valid`` and ``index``).
+    arrives one, two and three cycles later (``valid`` and ``index``). ``waiting``: an event waits, for which
+    a host must wait too.
     """
 
-    def __init__(self, m: Module, spec: Learner):
+    def __init__(self, m: Module, spec: Learner, waiting: Value):
         layers = range(len(spec.layers))
         rows = max(spec.rows(index) for index in layers)
         layouts = region_layouts(spec)
@@ -70,9 +71,9 @@ class Parts:
         self.next_base = constant([*row_bases[1:], 0])
         self.recurrent = constant(int(layer.recurrent) for layer in spec.layers)
         self.first_column = constant(sum(words[k] * spec.column(k) for k in range(index)) for index in layers)
-        self._connect(m, spec)
+        self._connect(m, spec, waiting)
 
-    def _connect(self, m: Module, spec: Learner) -> None:
+    def _connect(self, m: Module, spec: Learner, waiting: Value) -> None:
         control, memory = self.control, self.memory
         m.d.sync += [self.valid[0].eq(self.issue), self.index[0].eq(self.n), self.settled.eq(self.idle)]
         for k in (1, 2):
@@ -87,7 +88,7 @@ class Parts:
             memory[Region.SCORES].r_port.addr.eq(self.n),
             self.events.r_port.addr.eq(self.n), self.open.r_port.addr.eq(self.n),
             self.error.address.eq(self.n), self.error.label.eq(self.label),
-            control.busy.eq(~(self.idle & self.settled)), control.random.eq(self.update.random),
+            control.busy.eq(waiting | ~(self.idle & self.settled)), control.random.eq(self.update.random),
             control.saturated.eq(self.update.saturated),
             self.update.seed.eq(control.seed), self.update.seed_en.eq(control.seed_en),
             self.update.word.eq(memory[Region.WEIGHTS].r_port.data),

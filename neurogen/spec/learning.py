@@ -324,3 +324,17 @@ class Learner:
                 "potentials": -(-neurons * self.state_bits // 8), "read-out": self.classes * words[-1],
                 "traces": neurons, "pre-traces": rows, "windows": -(-2 * neurons // 8),
                 "prototypes": prototypes, "similarities": similarities}
+
+    @property
+    def learning_overhead(self) -> dict[str, float]:
+        """What learning adds in memory: ``bytes`` in all, ``per_neuron`` and ``per_synapse`` of them, and in
+        relation to those of inference ``share``, and ``share_without_prototypes``.
+        """
+        sizes = self.state_bytes
+        inference = sizes["weights"] + sizes["potentials"] + sizes["read-out"]
+        synapses = 8 * sizes["weights"] // self.weight_bits
+        total = sum(sizes.values()) - inference
+        return {"bytes": total, "share": total / inference,
+                "share_without_prototypes": (total - sizes["prototypes"]) / inference,
+                "per_neuron": (total - sizes["averages"]) / sum(layer.neurons for layer in self.layers),
+                "per_synapse": sizes["averages"] / synapses}

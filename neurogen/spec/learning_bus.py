@@ -36,7 +36,7 @@ class Csr(IntEnum):
 class Status(IntEnum):
     """Bits of ``Csr.STATUS``. All but ``BUSY`` are sticky."""
 
-    BUSY = 0
+    BUSY = 0       # a step is computed, or an event waits
     LABEL = 1      # a label was out of range: its sample did not learn
     SATURATED = 2  # a weight was clipped
     LOADING = 3    # DATA was used while the engine was busy: nothing was read or written

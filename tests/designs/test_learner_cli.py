@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from designs.learner.cli import app
-from designs.learner.configs import CONFIGS
+from designs.learner.configs import BOARD_CONFIG, CONFIGS
 from designs.learner.work import Work, cells
 from neurogen.frontend.export import read_exported
 from neurogen.golden.learning import infer
@@ -18,15 +18,25 @@ def call(*arguments):
 def test_build_writes_verilog_and_its_memories(tmp_path):
     result = call("build", "--config", "tiny", "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["weight_words"] == CONFIGS["tiny"].weight_words == 4 * 24
+    found = json.loads((tmp_path / "out" / "learner.json").read_text())
+    assert found["weight_words"] == CONFIGS["tiny"].weight_words == 4 * 24
     assert "module learner(" in (tmp_path / "out" / "learner.v").read_text()
+    # 16 bytes of traces, 16 of pre-traces, 4 of windows, 64 of prototypes, 4 similarities of 14 bits
+    overhead = CONFIGS["tiny"].learning_overhead
+    assert found["learning_overhead"] == overhead and overhead["bytes"] == 16 + 16 + 4 + 64 + 7
+    assert overhead["per_neuron"] == 107 / 16 and overhead["per_synapse"] == 0
+    assert overhead["share"] == 107 / (256 + 32 + 64)
+    assert ("learning adds 107 bytes, 6.7 per neuron, to those of inference: 30.4 %, or 12.2 % without "
+            "prototypes (ReckOn: 0.8 %)") in result.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "learner-tiny" in page and "6.7 bytes per neuron, 0 per synapse" in page
+    assert call("build", "--config", "tiny", "--out", str(tmp_path / "out")).exit_code == 0  # replaces it
 
 
 def test_adapt_raises_the_accuracy_and_can_be_undone(tmp_path):
     path, again = tmp_path / "weights.npz", tmp_path / "again.npz"
-    nir = tmp_path / "learnt.nir"
-    result = call("adapt", "--samples", "300", "--out", str(path), "--nir", str(nir))
+    nir, page = tmp_path / "learnt.nir", tmp_path / "page"
+    result = call("adapt", "--samples", "300", "--out", str(path), "--nir", str(nir), "--report", str(page))
     assert result.exit_code == 0, result.output
     assert read_exported(nir).nodes["lif0"].neurons == 128
     tests = Work.digits("test")
@@ -36,7 +46,14 @@ def test_adapt_raises_the_accuracy_and_can_be_undone(tmp_path):
     def correct(weights):
         return (infer(CONFIGS["digits"], [weights], tests.rasters)[0].argmax(1) == tests.labels).mean()
     assert correct(before) < 0.3 and correct(after) > 0.7
-    assert f"{100 * correct(after):.1f} %" in result.stdout.strip().splitlines()[-3]
+    assert f"{100 * correct(after):.1f} %" in result.stdout.strip().splitlines()[-4]
+    report = json.loads((page / "report.json").read_text())
+    curve = report["learning"]["accuracy"]["test digits"]
+    assert [place for place, _ in curve] == list(range(0, 301, 30))
+    assert curve[0][1] == pytest.approx(100 * correct(before))
+    assert curve[-1][1] == pytest.approx(100 * correct(after))
+    html = (page / "report.html").read_text()
+    assert '<svg class="curves"' in html and f"test digits: {100 * correct(after):.1f} % after 300" in html
     for options, expected in (((), after), (("--undo",), before)):
         result = call("adapt", "--samples", "1", "--weights", str(path), *options, "--out", str(again))
         assert result.exit_code == 0, result.output
@@ -66,12 +83,51 @@ def test_cells_are_read_from_yosys_log(monkeypatch):
     import fpga.synth
     seen = {}
 
-    def synthesise(folder, family):
-        seen["verilog"] = (folder / "top.v").read_text()
+    def synthesise(folder, family, outside):
+        seen["verilog"], seen["outside"] = (folder / "top.v").read_text(), outside
         return "Printing statistics.\n   1 LUT4\nPrinting statistics.\n    120 LUT4\n     16 MULT18X18D\n"
     monkeypatch.setattr(fpga.synth, "synthesise", synthesise)
-    assert cells("module learner(clk);\nendmodule\n") == {"LUT4": 120, "MULT18X18D": 16}
-    assert seen["verilog"].startswith("module top(clk)")
+    found = cells(CONFIGS["tiny"])
+    assert (found["LUT4"], found["MULT18X18D"], found["DP16KD"]) == (120, 16, 0)
+    assert "module top(" in seen["verilog"] and seen["outside"] == []
+    assert "initial begin\n    \\memory[0] = " not in seen["verilog"]
+    cells(CONFIGS["tiny"], memories=False)
+    memories = {"weights", "potentials", "neurons", "pre_traces", "similarity", "scores", "active", "events",
+                "open"}
+    assert set(seen["outside"]) == {f"top.{name}" for name in memories}
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("--target", "asic"), "--target asic needs --pdk, such as sky130 or ihp-sg13g2"),
+    (("--target", "fpga", "--board", "zedboard"), "Board must be one of ulx3s-85f"),
+    (("--target", "asic", "--pdk", "sky99"), "sky99"),
+])
+def test_wrong_targets_are_one_line(arguments, message, tmp_path):
+    result = call("build", "--config", "tiny", *arguments, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1 and message in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bitstream_and_its_figures(tmp_path, monkeypatch):
+    import fpga.build
+    resources = {"cells": {"TRELLIS_COMB": {"used": 7, "available": 83640}}, "fmax": 40.0, "target": 30.0,
+                 "slack": 1.0}
+    seen = {}
+
+    def build(spec, board, folder, on_step):
+        folder.mkdir()
+        (folder / "top.bit").write_bytes(b"bits")
+        seen["spec"] = spec
+        return {"board": board, "resources": resources, "versions": {"nextpnr": "1"}}
+    monkeypatch.setattr(fpga.build, "check_buildable", lambda spec, board: None)
+    monkeypatch.setattr(fpga.build, "build_fpga", build)
+    result = call("build", "--target", "fpga", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert seen["spec"] == CONFIGS[BOARD_CONFIG]
+    assert "ulx3s-85f: 7 of 83,640 TRELLIS_COMB." in result.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["board"] == "ulx3s-85f" and report["resources"]["fmax"] == 40.0
+    assert (tmp_path / "out" / "fpga" / "top.bit").read_bytes() == b"bits"
 
 
 @pytest.mark.slow

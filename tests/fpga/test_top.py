@@ -81,7 +81,7 @@ def test_external_memory_is_refused(board):
     message = "Board top must have a configuration without external memory"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         BoardTop(replace(SPEC, external=True), 4)
-    with pytest.raises(TypeError, match=r"^Board top parameters must be a MegaSpec, not 7$"):
+    with pytest.raises(TypeError, match=r"^Board top parameters must be a MegaSpec or a Learner, not 7$"):
         BoardTop(7, 4)
 
 

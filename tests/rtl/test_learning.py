@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import amaranth.sim
 import numpy as np
 import pytest
 
 from neurogen.flow.learning import compare
 from neurogen.golden.learning import Simulator
+from neurogen.rtl.learning import LearnEngine
 from neurogen.spec.learning_bus import LABELLED, Csr, Kind, Region, Status
 from tests.learning import SPECS, samples, start
 from tests.rtl.learning_bench import slow_port
@@ -200,3 +202,24 @@ def test_comparison_sees_other_random_numbers():
     result = compare(port, golden, samples(spec, 2))
     assert result.differences > 0
     assert result.first.startswith("sample 0, layer 0, weights[")
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_an_event_that_waits_makes_the_engine_busy(waiting):
+    """Between two events of a queue a host must not take the engine for idle."""
+    dut, seen = LearnEngine(SPECS["one"]), []
+
+    async def bench(ctx):
+        await ctx.tick().repeat(4)
+        ctx.set(dut.i_events.payload, {"kind": Kind.SPIKE, "value": 0})
+        ctx.set(dut.i_events.valid, waiting)
+        ctx.set(dut.bus.adr, Csr.STATUS)
+        ctx.set(dut.bus.cyc, 1)
+        ctx.set(dut.bus.stb, 1)
+        await ctx.tick()
+        seen.append((ctx.get(dut.bus.ack), ctx.get(dut.bus.dat_r), ctx.get(dut.idle)))
+    simulator = amaranth.sim.Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen == [(1, waiting << Status.BUSY, 1 - waiting)]
