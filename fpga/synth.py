@@ -26,6 +26,8 @@ _LUTS = {
     "abc9": [f"{_ECP5} map_luts:check"],
     "abc": ["abc -lut 4 -dress", "clean", f"{_ECP5} map_cells:check"],
 }
+# Amaranth calls elements of arrays as abc9 calls bits: after it Yosys would have two wires of one name.
+_ELEMENT = re.compile(r"\\\S*\[\S*")
 # A process of its own: its memory comes back, and failed assertions of Yosys end it only.
 _NATIVE = """
 import sys
@@ -54,6 +56,9 @@ def synthesise(folder: Path, family: str, *, outside: Sequence[str] = ()) -> str
     ToolError
         If there is no Yosys, or it fails.
     """
+    source = folder / "top.v"
+    text = _ELEMENT.sub(lambda name: name[0].replace("[", ".").replace("]", ""), source.read_text("utf-8"))
+    source.write_text(text, encoding="utf-8")
     read = [*_READ, *(f"blackbox {name}" for name in outside)]
     if family == "ice40":
         return _run(folder, "top.ys", [*read, "synth_ice40 -top top -run begin:check", *_WRITE])

@@ -1,9 +1,11 @@
 """Which scripts Yosys gets, and what happens when it fails, with a stand-in for it."""
 
+from pathlib import Path
+
 import pytest
 
 import fpga.synth
-from fpga.synth import synthesise
+from fpga.synth import read_cells, synthesise
 from neurogen.flow.tools import ToolError
 
 
@@ -21,9 +23,22 @@ print("abc" if "abc -lut" in lines else "other")
 ASSERT = "ERROR: Assert `it != map_autoidx.end()' failed in passes/techmap/abc9_ops.cc:1570."
 
 
+VERILOG = r"""
+module top(input clk, input [7:0] a, output [7:0] x, output [7:0] y);
+  wire [3:0] \x[0] = a[3:0] + a[7:4];
+  reg \x[1][2] ;
+  reg [7:0] q;
+  assign x = q;
+  assign y = q ^ {{7{1'b0}}, \x[1][2] };
+  always @(posedge clk) begin \x[1][2] <= \x[0] [3]; q <= a[3] ? a : q + \x[0] ; end
+endmodule
+"""
+
+
 @pytest.fixture
-def yosys(monkeypatch):
+def yosys(monkeypatch, tmp_path):
     """Return a function that says what abc9 fails with."""
+    (tmp_path / "top.v").write_text("module top; endmodule\n")
     monkeypatch.setattr(fpga.synth, "_package", lambda: "pyosys")
     return lambda message: monkeypatch.setattr(fpga.synth, "_NATIVE", FAKE.format(message=message))
 
@@ -49,3 +64,26 @@ def test_names_with_error_in_them_are_no_errors(yosys, tmp_path):
     with pytest.raises(ToolError) as error:
         synthesise(tmp_path, "ecp5")
     assert "$159" not in str(error.value) and str(error.value).endswith("more about it")
+
+
+def test_elements_of_arrays_get_names_that_no_bit_has(monkeypatch, tmp_path):
+    monkeypatch.setattr(fpga.synth, "_run", lambda folder, script, lines: "\n".join(lines))
+    (tmp_path / "top.v").write_text(VERILOG)
+    script = synthesise(tmp_path, "ecp5", outside=["top.weights"])
+    text = (tmp_path / "top.v").read_text()
+    assert r"wire [3:0] \x.0 = a[3:0] + a[7:4];" in text and r"{{7{1'b0}}, \x.1.2 };" in text
+    assert r"begin \x.1.2 <= \x.0 [3]; q <= a[3] ? a : q + \x.0 ; end" in text
+    assert "read_verilog top.v\nhierarchy -top top\nblackbox top.weights\nproc" in script
+
+
+def test_cells_of_the_last_statistics_in_both_forms():
+    log = "Printing statistics.\n 9 LUT4\nPrinting statistics.\n   12   LUT4\n  CCU2C    3\n 7 wires a\n"
+    assert read_cells(log) == {"LUT4": 12, "CCU2C": 3}
+
+
+def test_an_array_of_amaranth_is_mapped_by_abc9(tmp_path):
+    """Names of its elements were those of bits, which an assertion of Yosys did not survive."""
+    (tmp_path / "top.v").write_text(VERILOG)
+    log = synthesise(tmp_path, "ecp5")
+    assert not log.startswith("Synthesis failed") and "abc9" in log
+    assert read_cells(log)["TRELLIS_FF"] == 9 and Path(tmp_path / "top.json").exists()
