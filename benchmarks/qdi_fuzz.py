@@ -1,20 +1,28 @@
-"""The long campaign: random programs, Python against tokens, and a certificate for each graph.
+"""The long campaign: random programs at all levels against Python, with a certificate for each graph.
 
-``python -m benchmarks.qdi_fuzz --count 5000`` prints each failure with its shrunk program and a summary; exit
-status 1 if there was one. ``--gates`` adds the level of gates with random delays, ``--spread`` its spread.
+``python -m benchmarks.qdi_fuzz --count 5000 --log qdi_fuzz.jsonl`` writes a line for each program and, if
+started again, goes on after the last; each failure is shrunk and printed, and a summary counts the results.
+Exit status 1 if a program was wrong. Tokens are simulated twice: as compiled by default, and with passes off
+at random.
 """
 
 import argparse
+import json
 import sys
+import time
 import warnings
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-from neurogen.qdi import QdiWarning, compile
-from neurogen.qdi.compile import compare, stimuli_of
+from neurogen.flow.synth.campaign import compare_program
+from neurogen.flow.synth.levels import LEVELS
+from neurogen.qdi import QdiWarning
 from neurogen.qdi.fuzz import FuzzProgram, campaign, run
 
 
-__all__ = ["main"]
+__all__ = ["attempt", "main", "summary"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,44 +30,65 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.qdi_fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=5000, help="programs (5000)")
     parser.add_argument("--first", type=int, default=0, help="seed of the first program (0)")
-    parser.add_argument("--gates", action="store_true", help="simulate the gates, too")
-    parser.add_argument("--spread", type=float, default=30.0, help="spread of gate delays, 1 to this (30)")
+    parser.add_argument("--levels", default="tokens,clocked,gates", help=f"of {', '.join(LEVELS)}")
+    parser.add_argument("--log", type=Path, help="JSON lines of the programs that are done")
     options = parser.parse_args(arguments)
-    counts: Counter[str] = Counter()
+    levels = options.levels.split(",")
+    if not set(levels) <= set(LEVELS):
+        parser.error(f"levels must be of {', '.join(LEVELS)}, not {options.levels}")
+    warnings.simplefilter("ignore", QdiWarning)
+    lines = _read(options.log)
+    done = {line["seed"] for line in lines}
+    for seed in range(options.first, options.first + options.count):
+        if seed in done:
+            continue
+        line = attempt(seed, levels)
+        lines.append(line)
+        if options.log is not None:
+            with options.log.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+        if line["result"] == "wrong":
+            print(f"seed {seed}: {line['error']}\n{line['program']}", flush=True)
+        print(seed, end="\r", file=sys.stderr)
+    print(summary(lines))
+    return int(any(line["result"] == "wrong" for line in lines))
+
+
+def _read(log: Path | None) -> list[dict[str, Any]]:
+    if log is None or not log.exists():
+        return []
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def attempt(seed: int, levels: Iterable[str]) -> dict[str, Any]:
+    """Return what came of a program: ``agrees``, ``wrong``, or ``rejected`` (QDI004: a number is too big)."""
+    start, found = time.process_time(), {}
 
     def test(program: FuzzProgram) -> None:
+        graph = compare_program(program, dict.fromkeys(levels, 1), seed).graph
         run(program)
-        graph = compile(program.process())
-        counts[graph.notes["deadlock"]["status"]] += 1
-        counts["blocks"] += len(graph.blocks)
-        if options.gates:
-            _gates(program, graph, options.spread)
-            counts["gate level"] += 1
+        found.update(blocks=len(graph.blocks), deadlock=graph.notes["deadlock"]["status"])
 
-    warnings.simplefilter("ignore", QdiWarning)
-    failures = campaign(range(options.first, options.first + options.count), test,
-                        progress=lambda seed: print(seed, end="\r", file=sys.stderr))
-    for failure in failures:
-        print(f"seed {failure.seed}: {type(failure.error).__name__}: {failure.error}")
-        print(failure.program.text)
-    print(f"{options.count} programs from seed {options.first}: {len(failures)} failures; "
-          + ", ".join(f"{name} {number}" for name, number in sorted(counts.items())))
-    return int(bool(failures))
+    failures = campaign(range(seed, seed + 1), test)
+    line = {"seed": seed, "levels": ",".join(levels), "result": "agrees" if found else "rejected"}
+    if failures:
+        (failure,) = failures
+        line |= {"result": "wrong", "error": f"{type(failure.error).__name__}: {failure.error}",
+                 "program": failure.program.text}
+    return line | found | {"seconds": round(time.process_time() - start, 3)}
 
 
-def _gates(program, graph, spread):
-    from neurogen.qdi.gates.build import build
-    from neurogen.qdi.gates.simulate import simulate
-
-    process = program.process()
-    expected = process.expected(program.stimuli)
-    result = simulate(build(graph), stimuli_of(process, program.stimuli),
-                      {name: len(stream) for name, stream in expected.items()}, spread=spread)
-    if not result.finished:
-        raise RuntimeError("gates are deadlocked:\n" + "\n".join(result.waiting))
-    if result.hazards or result.illegal or result.unknown:
-        raise RuntimeError(f"hazards {result.hazards}, illegal {result.illegal}, unknown {result.unknown}")
-    compare(graph, expected, result.streams, f"gates (spread {spread})")
+def summary(lines: list[dict[str, Any]]) -> str:
+    """Return a paragraph about the lines of a log."""
+    results = Counter(line["result"] for line in lines)
+    proofs = Counter(line["deadlock"] for line in lines if line["result"] == "agrees")
+    levels = Counter(line["levels"] for line in lines)
+    return (f"{len(lines)} programs: {results['agrees']} agree, {results['wrong']} wrong or dead, "
+            f"{results['rejected']} rightly rejected (QDI004)\n"
+            f"levels: {'; '.join(f'{text} {count}' for text, count in levels.items())}\n"
+            f"deadlock: {', '.join(f'{text} {count}' for text, count in sorted(proofs.items()))}\n"
+            f"blocks: {sum(line.get('blocks', 0) for line in lines):,}; "
+            f"{sum(line['seconds'] for line in lines):,.0f} s")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 
-from neurogen.flow.synth.levels import agree, prepare
+from neurogen.flow.synth.levels import Stimulus, agree, prepare
 from neurogen.qdi.fuzz import Failure, FuzzProgram, campaign
 from neurogen.qdi.python.errors import QdiWarning
 
@@ -14,8 +14,8 @@ DEFAULT_LEVELS = {"tokens": 1, "clocked": 1, "gates": 1}
 
 
 def compare_program(program: FuzzProgram, levels: Mapping[str, int], seed: int = 0,
-                    buffers: str = "rules") -> None:
-    """Compare a program with CPython at each level.
+                    buffers: str = "rules") -> Stimulus:
+    """Compare a program with CPython at each level; return its graph with tokens.
 
     Raises
     ------
@@ -26,6 +26,7 @@ def compare_program(program: FuzzProgram, levels: Mapping[str, int], seed: int =
         warnings.simplefilter("ignore", QdiWarning)
         stimulus = prepare(program.process(), program.stimuli, buffers=buffers)
     agree(stimulus, levels, seed=seed)
+    return stimulus
 
 
 def run_campaign(seeds: range, levels: Mapping[str, int] = DEFAULT_LEVELS, *, buffers: str = "rules",
