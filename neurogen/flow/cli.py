@@ -32,7 +32,7 @@ def synth_command(
         backend: Annotated[Backend, typer.Option(help="Circuit to make.")] = _CLOCKED,
         out: Annotated[Path | None, typer.Option(help="Folder of the results; replaced as a whole.",
                                                  show_default="build/FUNCTION-BACKEND")] = None,
-        pdk: Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi.")] = _SKY130,
+        pdk: Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi and click.")] = _SKY130,
         slack: Slack = False,
         width: Annotated[int | None, typer.Option(
             min=1, max=64, help="Bits of numbers without a type, for a function without decorator.")] = None,

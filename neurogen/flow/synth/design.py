@@ -45,7 +45,7 @@ _CAVEAT = "Ours are figures before layout. What others have not published stands
 
 Slack = Annotated[bool, typer.Option("--slack", help="More half buffers in loops: faster, larger.")]
 Width = Annotated[int, typer.Option(min=4, max=32, help="Bits of numbers.")]
-PdkName = Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi.")]
+PdkName = Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi and click.")]
 BackendName = Annotated[Backend, typer.Option(help="Circuit to make.")]
 Calls = Annotated[int, typer.Option(min=1, help="Random calls on which levels are compared.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of calls, orders, stalls and delays.")]

@@ -12,11 +12,11 @@ from neurogen.qdi.gates.timing import CycleTime, cycle_time, margins
 from neurogen.qdi.gates.verilog import cells_verilog, isochronic_forks, sdc, verilog
 
 
-__all__ = ["PDKS", "DualRail", "make_dual_rail"]
+__all__ = ["ESTIMATE", "PDKS", "DualRail", "area_table", "cell_table", "make_dual_rail"]
 
 PDKS = {"sky130": "sky130", "ihp": "sg13g2"}
 """Kit of each PDK, by the name of the PDK in commands."""
-_ESTIMATE = ("Areas and times are estimates before layout: sums of cell areas, and mean Liberty delays at "
+ESTIMATE = ("Areas and times are estimates before layout: sums of cell areas, and mean Liberty delays at "
              "8 fF plus 10 ps a reader; no wires.")
 
 
@@ -69,8 +69,8 @@ def make_dual_rail(stimulus: Stimulus, pdk: str) -> DualRail:
                      f"µm², {pdk}": f"{chosen.area:,.0f}",
                      f"ns per {'iteration' if loop else 'result'}, {pdk}": f"{time.ns:.1f}",
                      f"transitions per {'iteration' if loop else 'result'}": f"{time.transitions:,.0f}"}
-    made.tables += [_areas(graph, mapped), _cells(chosen)]
-    made.notes.append(_ESTIMATE)
+    made.tables += [area_table(graph, mapped), cell_table(chosen)]
+    made.notes.append(ESTIMATE)
     if chosen.holds:
         worst = margins(chosen, stimulus.unsigned, stimulus.wanted)[0]
         made.figures[f"least margin, {pdk}"] = f"{worst.ratio:.1f}×"
@@ -85,8 +85,8 @@ def make_dual_rail(stimulus: Stimulus, pdk: str) -> DualRail:
     return made
 
 
-def _areas(graph: Graph, mapped: Mapping[str, Mapped]) -> Table:
-    """Return the area of each kind of block in each PDK."""
+def area_table(graph: Graph, mapped: Mapping[str, Mapped]) -> Table:
+    """Return the area of each kind of block in each PDK, in µm²."""
     by_kind: dict[str, dict[str, float]] = {}
     counts: dict[str, int] = {}
     for node in graph.blocks:
@@ -105,7 +105,8 @@ def _areas(graph: Graph, mapped: Mapping[str, Mapped]) -> Table:
                  notes=[f"Areas from {sources}."])
 
 
-def _cells(design: Mapped) -> Table:
+def cell_table(design: Mapped) -> Table:
+    """Return instances and area of each cell."""
     rows = [(cell, f"{count:,}", f"{count * design.kit.area[cell]:,.0f}")
             for cell, count in design.netlist.count().items()]
     return Table(f"Cells, {design.kit.title}", ("cell", "instances", "µm²"), rows,

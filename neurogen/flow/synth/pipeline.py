@@ -10,6 +10,7 @@ from typing import Any
 
 import neurogen
 from neurogen.flow.files import staged
+from neurogen.flow.synth.bundled import check_click, make_click
 from neurogen.flow.synth.clocked import emit_verilog, run_amaranth, run_verilator
 from neurogen.flow.synth.drawing import stand_alone
 from neurogen.flow.synth.dual_rail import PDKS, make_dual_rail
@@ -26,7 +27,8 @@ from neurogen.spec.qdi import BLOCKS
 
 __all__ = ["BACKENDS", "Result", "Settings", "Subject", "subject_of", "synthesise", "verify"]
 
-BACKENDS = ("clocked", "qdi")
+BACKENDS = ("clocked", "qdi", "click")
+_ASYNCHRONOUS = {"qdi": make_dual_rail, "click": make_click}
 _TRIAL = 4  # calls that show whether half buffers are missing
 _SHOWN = 6  # calls whose tokens the page plays
 Progress = Callable[[str, int, int], None]
@@ -52,7 +54,7 @@ class Settings:
     levels
         Runs by level, instead of the backend's own (`neurogen.flow.synth.levels.LEVELS`).
     pdk
-        PDK of the netlist of the backend ``qdi``, one of `neurogen.flow.synth.dual_rail.PDKS`.
+        PDK of the netlist of ``qdi`` and ``click``, one of `neurogen.flow.synth.dual_rail.PDKS`.
     """
 
     backend: str = "clocked"
@@ -66,6 +68,8 @@ class Settings:
     @property
     def gates(self) -> str:
         """Level at which the gates of the PDK are simulated."""
+        if self.backend == "click":
+            return "click" if self.pdk == "sky130" else f"click {self.pdk}"
         return "threshold gates" if load_kit(PDKS[self.pdk]).threshold else "gates"
 
 
@@ -155,14 +159,16 @@ def subject_of(function: Process, settings: Settings, stimuli: Any = None,
     QdiError
         If the function is not in the subset.
     UserError
-        If there are no stimuli that fit the types.
+        If there are no stimuli that fit the types, or the backend lacks a block.
     """
     say = progress or (lambda *_: None)
     say("Compiling", 0, 0)
     automatic = settings.buffers == "auto"
     graph = compile(function, passes=settings.passes, buffers="rules" if automatic else settings.buffers)
     say("Running Python", 0, 0)
-    if automatic and settings.backend == "qdi":
+    if settings.backend == "click":
+        check_click(graph)
+    if automatic and settings.backend in _ASYNCHRONOUS:
         trial = prepare(function, random_stimuli(function, _TRIAL, settings.seed), graph=graph)
         try:
             agree(trial, {settings.gates: 1}, seed=settings.seed)
@@ -230,7 +236,7 @@ def synthesise(subject: Subject, out: Path, settings: Settings, *, command: str 
 def _levels(settings: Settings) -> dict[str, int]:
     if settings.levels is not None:
         return settings.levels
-    return {"tokens": 4, "clocked": 3} | ({settings.gates: 4} if settings.backend == "qdi" else {})
+    return {"tokens": 4, "clocked": 3} | ({settings.gates: 4} if settings.backend in _ASYNCHRONOUS else {})
 
 
 def _certificate(graph: Graph) -> str:
@@ -252,15 +258,16 @@ def _measure_clocked(result: Result, settings: Settings) -> None:
     result.files[f"{graph.name}.v"] = emit_verilog(graph)
 
 
-def _measure_qdi(result: Result, settings: Settings) -> None:
-    made = make_dual_rail(result.subject.stimulus, settings.pdk)
+def _measure_gates(result: Result, settings: Settings) -> None:
+    made = _ASYNCHRONOUS[settings.backend](result.subject.stimulus, settings.pdk)
     result.figures |= made.figures
     result.tables += made.tables
     result.notes += made.notes
     result.files |= made.files
 
 
-_MEASURE: dict[str, Callable[[Result, Settings], None]] = {"clocked": _measure_clocked, "qdi": _measure_qdi}
+_MEASURE: dict[str, Callable[[Result, Settings], None]] = {
+    "clocked": _measure_clocked, "qdi": _measure_gates, "click": _measure_gates}
 
 
 def _shown(stimulus: Stimulus) -> dict[str, Sequence[int]]:

@@ -8,9 +8,10 @@ joined once and delayed to match it:
   new and the output free: click = (req ^ p) & not (ack ^ q). Without an initial token p and q are one.
   All but ``init`` and ``loop`` keep their data in latches that are open while they are empty: half the area
   of flip-flops.
-* ``branch``: of two phases q0, q1 the one that s names toggles; i.ack = o0.ack ^ o1.ack.
+* ``branch``: of the phases q0, q1, ... the one that s names toggles; i.ack = o0.ack ^ o1.ack ^ ...
 * ``select``: q toggles when s and the input that it names are new; when the output is acknowledged, the
-  phase of that input toggles: s.ack = a0 ^ a1.
+  phase of that input toggles: s.ack = a0 ^ a1 ^ ... (``branch_n`` and ``select_n``: s is one-hot.)
+* ``source``: the request is the inverse of the acknowledge.
 * join and fork: a flip-flop toggles when all requests, or all acknowledges, differ from it.
 
 A request is delayed by a chain that takes longer than the logic: the timing assumption of the style. The
@@ -20,17 +21,19 @@ logic is measured with the delays of a kit in a first pass, the chains come in a
 from dataclasses import dataclass, field
 from math import ceil
 
-from neurogen.qdi.click.logic import ONE, Logic
+from neurogen.qdi.click.logic import LOGIC, ONE, Logic
 from neurogen.qdi.gates.mapping import Kit, Mapped, map_netlist
 from neurogen.qdi.gates.netlist import ZERO, Builder, Channel
 from neurogen.qdi.gates.timing import delays_of
-from neurogen.qdi.graph import Graph
+from neurogen.qdi.graph import Graph, Node
 
 
-__all__ = ["MARGIN", "ClickDesign", "build"]
+__all__ = ["MARGIN", "ClickDesign", "build", "lacking"]
 
 MARGIN = 1.3  # delay of a chain over that of the logic that it matches
 _REGISTERS = ("buffer", "fifo", "init")
+_BRANCHES, _SELECTS = ("branch", "branch_n"), ("select", "select_n")
+_CONTROLLERS = ("input", "output", "loop", "source", "sink_data", *_REGISTERS, *_BRANCHES, *_SELECTS)
 
 
 @dataclass
@@ -57,6 +60,12 @@ class ClickDesign:
         return self.mapped.area
 
 
+def lacking(graph: Graph) -> list[Node]:
+    """Return the blocks of a graph that have no Click form: memories, arbiters and borders."""
+    return [node for node in graph.nodes.values()
+            if node.kind not in _CONTROLLERS and node.kind not in LOGIC]
+
+
 @dataclass
 class _Event:
     """A token at the output of a controller: request, acknowledge, data, and who uses it."""
@@ -74,14 +83,20 @@ def build(graph: Graph, kit: Kit, *, margin: float = MARGIN) -> ClickDesign:
     Raises
     ------
     ValueError
-        If a block has no Click form (state and borders but init), or the margin is below 1.
+        If a block has no Click form (`lacking`), or the margin is below 1.
     """
+    for node in lacking(graph):
+        raise ValueError(f"Kind of a block must have a Click form, not {node.kind!r}")
     if margin < 1:
         raise ValueError(f"Margin must be at least 1, not {margin!r}")
     first = _Build(graph, {})
     mapped = map_netlist(first.netlist, kit)
     cell = min(kit.delay[next(name for name, _ in kit.recipes["NG_DELAY"])]) / 1000
-    chains = {name: ceil(margin * delay / cell) for name, delay in _paths(mapped, first.paths).items()}
+    delays = delays_of(mapped)
+    least = {gate.output: min(delays.rise[k], delays.fall[k]) for k, gate in enumerate(mapped.netlist.gates)}
+    credit = {name: sum(least[net] for net in nets) for name, nets in first.credits.items()}
+    chains = {name: ceil(max(0.0, margin * delay - credit.get(name, 0.0)) / cell)
+              for name, delay in _paths(mapped, first.paths).items()}
     return ClickDesign(map_netlist(_Build(graph, chains).netlist, kit), chains, margin)
 
 
@@ -114,6 +129,7 @@ class _Build:
         self.roots: dict[tuple[str, str], frozenset[str]] = {}
         self.events: dict[str, _Event] = {}
         self.matched: dict[str, tuple[list[int], set[int]]] = {}
+        self.credits: dict[str, list[int]] = {}  # what a chain need not take: outputs of gates beside it
         for node in graph.nodes.values():
             self.b.blocks[node.id] = (node.kind, str(node.loc) if node.loc else "")
             for name, width in self._outputs(node):
@@ -136,7 +152,7 @@ class _Build:
         """Return the outputs at which a token is an event of its own."""
         if node.kind == "loop":
             return [("select", 1)]
-        if node.kind in ("input", "branch", "select", *_REGISTERS):
+        if node.kind in ("input", "source", *_BRANCHES, *_SELECTS, *_REGISTERS):
             return [(port.name, port.width) for port in node.ports[1]]
         return []
 
@@ -213,7 +229,7 @@ class _Build:
             b.wire(request, self._use(node.id, ack, word))
             nets = [b.net(f"{label}.data{k}") for k in range(len(word[0]))]
             for net, bit in zip(nets, word[0], strict=True):
-                b.wire(net, b.gate("NG_INV", ZERO) if bit == ONE else bit)
+                self._drive(net, bit)
             b.wires |= {b.nets[net]: net for net in (*nets, request, ack)}
         elif kind in _REGISTERS or kind == "loop":
             port, out = ("c", "select") if kind == "loop" else ("i", "o")
@@ -222,12 +238,29 @@ class _Build:
             if kind == "init":  # a ring of one register would have no room to move
                 word = self._register(node, word, self._between(node), None)
             self._register(node, word, self.events[f"{node.id}.{out}"], value)
-        elif kind == "branch":
+        elif kind == "source":
+            event = self.events[f"{node.id}.o"]
+            b.wire(event.request, self._after_reset(b.inv(event.ack)))
+            for bit, target in zip(self.logic.constant(node.parameters["value"], len(event.bits)), event.bits,
+                                   strict=True):
+                self._drive(target, bit)
+        elif kind in _BRANCHES:
             self._branch(node)
-        elif kind == "select":
+        elif kind in _SELECTS:
             self._select(node)
         elif kind == "sink_data":
             self._word(node.id, "i")
+
+    def _drive(self, target: int, bit: int) -> None:
+        """Let a bit, perhaps a constant, drive a net."""
+        self.b.wire(target, self._net(bit))
+
+    def _net(self, bit: int) -> int:
+        return self.b.gate("NG_INV", ZERO) if bit == ONE else bit
+
+    def _after_reset(self, request: int) -> int:
+        """Return a request that is there from the start, hidden in reset: its reader needs an edge."""
+        return self.b.gate("NG_NOR2", self.b.inv(request), self.b.rst)
 
     def _between(self, node) -> _Event:
         """Return the event between the two registers of an init."""
@@ -242,56 +275,86 @@ class _Build:
         used = b.net(f"{node.id}.used")
         request = self._use(out.name, used, word)
         new = self._differ(request, used)
-        busy = b.gate("NG_XOR2", out.ack, out.request)
+        phase = b.net(f"{node.id}.phase") if node.kind == "init" and value is not None else out.request
+        busy = b.gate("NG_XOR2", out.ack, phase)
         click = b.gate("NG_NOR2", b.inv(new), busy)
-        self._toggle(click, out.request, one=value is not None)
+        latched = node.kind in ("buffer", "fifo")
+        if latched:  # the latches open when the click comes: their data must be there before the request
+            name = f"{node.id}.click"
+            self.matched[name] = (list(out.bits), {busy, *word[0]})
+            self.credits[name] = [click, phase]
+            click = self._chain(name, click)
+        self._toggle(click, phase, one=value is not None)
+        if phase != out.request:
+            b.wire(out.request, self._after_reset(phase))
         if value is None:
             b.wire(used, out.request)
         else:
             self._toggle(click, used)
-        latched = node.kind in ("buffer", "fifo")
         free = b.inv(busy) if latched else ZERO
         for k, (bit, target) in enumerate(zip(word[0], out.bits, strict=True)):
-            source = b.gate("NG_INV", ZERO) if bit == ONE else bit
+            source = self._net(bit)
             if latched:
                 b.gate("NG_LATCH", source, free, b.rst, out=target, timed=True)
                 continue
             b.gate("NG_DFFS" if (value or 0) >> k & 1 else "NG_DFF", source, click, b.rst, out=target)
         return out.bits, frozenset({out.name})
 
+    def _sides(self, node, word: list[int]) -> list[int]:
+        """Return what is 1 for each way that s can name."""
+        bits = word if "n" in node.parameters else [self.logic.inv(word[0]), word[0]]
+        return [self._net(bit) for bit in bits]
+
     def _branch(self, node) -> None:
-        b = self.b
         s, i = self._word(node.id, "s"), self._word(node.id, "i")
-        outs = [self.events[f"{node.id}.o{k}"] for k in (0, 1)]
-        ack = b.gate("NG_XOR2", outs[0].ack, outs[1].ack)
-        request = self._use(node.id, ack, s, i)
-        new = b.gate("NG_XOR2", request, b.gate("NG_XOR2", outs[0].request, outs[1].request))
-        sides = (self.logic.inv(s[0][0]), s[0][0])
+        sides = self._sides(node, s[0])
+        outs = [self.events[f"{node.id}.o{k}"] for k in range(len(sides))]
+        request = self._use(node.id, self._parity([out.ack for out in outs]), s, i)
+        new = self.b.gate("NG_XOR2", request, self._parity([out.request for out in outs]))
         self.matched[node.id][0].extend(sides)
         for out, up in zip(outs, sides, strict=True):
             self._toggle(self.control.and_(new, up), out.request)
             for bit, target in zip(i[0], out.bits, strict=True):
-                b.wire(target, b.gate("NG_INV", ZERO) if bit == ONE else bit)
+                self._drive(target, bit)
 
     def _select(self, node) -> None:
         b, out = self.b, self.events[f"{node.id}.o"]
-        s, inputs = self._word(node.id, "s"), [self._word(node.id, f"i{k}") for k in (0, 1)]
-        acks = [b.net(f"{node.id}.ack{k}") for k in (0, 1)]
-        taken = b.gate("NG_XOR2", *acks)
-        sides = (self.logic.inv(s[0][0]), s[0][0])
-        fresh = [self._differ(self._use(f"{node.id}.i{k}", acks[k], inputs[k]), acks[k]) for k in (0, 1)]
+        s = self._word(node.id, "s")
+        sides = self._sides(node, s[0])
+        inputs = [self._word(node.id, f"i{k}") for k in range(len(sides))]
+        acks = [b.net(f"{node.id}.ack{k}") for k in range(len(sides))]
+        taken = self._parity(acks)
+        fresh = [self._differ(self._use(f"{node.id}.i{k}", ack, word), ack)
+                 for k, (ack, word) in enumerate(zip(acks, inputs, strict=True))]
         issued = b.net(f"{node.id}.issued")
         new = b.gate("NG_XOR2", self._use(f"{node.id}.s", taken, s), issued)
-        there = b.gate("NG_AO22", sides[0], fresh[0], sides[1], fresh[1],
-                       timed=True)  # may glitch when s changes: not while s is new
+        there = self._choice(sides, fresh)  # may glitch when s changes: not while s is new
         self.matched[f"{node.id}.s"][0].append(there)  # s has chosen when it is new
         self._toggle(b.gate("NG_AND2", new, there), issued)
         b.wire(out.request, self._chain(f"{node.id}.o", issued))
         done = b.gate("NG_XOR2", out.ack, taken)
         for ack, side in zip(acks, sides, strict=True):
             self._toggle(b.gate("NG_AND2", done, side), ack)
-        for target, zero, one in zip(out.bits, inputs[0][0], inputs[1][0], strict=True):
-            bit = self.logic.mux(s[0][0], zero, one)
-            b.wire(target, b.gate("NG_INV", ZERO) if bit == ONE else bit)
+        for target, *bits in zip(out.bits, *(word for word, _ in inputs), strict=True):
+            self._drive(target, self.logic.mux(s[0][0], *bits) if len(bits) == 2 and "n" not in
+                        node.parameters else self.logic.pick(sides, bits))
         # the multiplexer has settled when the output's request toggles
-        self.matched[f"{node.id}.o"] = (list(out.bits), {*s[0], *inputs[0][0], *inputs[1][0]})
+        self.matched[f"{node.id}.o"] = (list(out.bits), {*s[0], *(net for word, _ in inputs for net in word)})
+
+    def _choice(self, sides: list[int], fresh: list[int]) -> int:
+        """Return whether the input that s names is new."""
+        pairs = [*zip(sides, fresh, strict=True)]
+        terms = [self.b.gate("NG_AO22", *pairs[k], *pairs[k + 1], timed=True) if k + 1 < len(pairs)
+                 else self.b.gate("NG_AND2", *pairs[k], timed=True) for k in range(0, len(pairs), 2)]
+        return self._tree("NG_OR2", terms)
+
+    def _parity(self, phases: list[int]) -> int:
+        """Return the XOR of phases, of which one at a time toggles."""
+        return self._tree("NG_XOR2", phases)
+
+    def _tree(self, cell: str, nets: list[int]) -> int:
+        timed = cell == "NG_OR2"
+        while len(nets) > 1:
+            nets = [self.b.gate(cell, *nets[k:k + 2], timed=timed) if k + 1 < len(nets) else nets[k]
+                    for k in range(0, len(nets), 2)]
+        return nets[0]

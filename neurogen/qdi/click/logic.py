@@ -6,7 +6,7 @@ from typing import Any
 from neurogen.qdi.gates.netlist import ZERO, Builder
 
 
-__all__ = ["ONE", "Logic"]
+__all__ = ["LOGIC", "ONE", "Logic"]
 
 ONE = -1  # the net that is always 1
 
@@ -76,6 +76,14 @@ class Logic:
             return self.or_(self.inv(s), one)
         return self._gate("NG_MUX2", zero, one, s)
 
+    def pick(self, sides: Sequence[int], bits: Sequence[int]) -> int:
+        """Return the bit whose side is 1; exactly one is."""
+        terms = [self.and_(side, bit) for side, bit in zip(sides, bits, strict=True)]
+        while len(terms) > 1:
+            terms = [self.or_(*terms[k:k + 2]) if k + 1 < len(terms) else terms[k]
+                     for k in range(0, len(terms), 2)]
+        return terms[0]
+
     def constant(self, value: int, width: int) -> list[int]:
         """Return a word."""
         return [ONE if value >> k & 1 else ZERO for k in range(width)]
@@ -124,9 +132,9 @@ class Logic:
         ValueError
             If the kind is none of those.
         """
-        if kind in ("fork", "unpack"):
-            if kind == "fork":
-                return {f"o{k}": v["i"] for k in range(p["n"])}
+        if kind == "fork":
+            return {f"o{k}": v["i"] for k in range(p["n"])}
+        if kind == "unpack":
             ends = [sum(p["widths"][:k]) for k in range(len(p["widths"]) + 1)]
             return {f"o{k}": v["i"][ends[k]:ends[k + 1]] for k in range(len(p["widths"]))}
         if kind not in _WORDS:
@@ -178,7 +186,18 @@ _WORDS = {
     "lut": lambda g, p, v: g.table([bit for k in range(len(p["in_widths"])) for bit in v[f"i{k}"]],
                                    p["table"], p["out_width"]),
     "rom": lambda g, p, v: g.table(v["a"], p["values"], p["width"]),
+    "else_condition": lambda g, p, v: _first_true(g, [v[f"c{k}"][0] for k in range(p["n"])]),
 }
+LOGIC = frozenset({"fork", "unpack", *_WORDS})
+"""Kinds of blocks that are logic only: `Logic.operator` makes them."""
+
+
+def _first_true(g, conditions):
+    before, hot = ZERO, []
+    for bit in conditions:
+        hot.append(g.and_(bit, g.inv(before)))
+        before = g.or_(before, bit)
+    return [*hot, g.inv(before)]
 
 
 def _less_constant(g, p, word):

@@ -170,8 +170,12 @@ class _Bundled(Source):
             self.at += 1
             for k in range(len(self.wires) - 2):
                 if value[self.wires[f"data{k}"]] != word >> k & 1:
-                    self.run.toggle(self.wires[f"data{k}"])
+                    self.run.toggle(self.wires[f"data{k}"], after=self._holding())
             self.run.toggle(self.wires[self.request], after=self._bundling())
+
+    def _holding(self) -> float | None:
+        """Return how long data stays after its acknowledge; None for as long as the environment likes."""
+        return None
 
 
 class _Aer(_Bundled):
@@ -194,8 +198,11 @@ class _ToggleSource(_Bundled):
 
     request, answer = "treq", "tack"
 
+    def _holding(self) -> float:
+        return 50 * max(self.run.outside)  # the latch that takes the data has closed
+
     def _bundling(self) -> float:
-        return 2 * max(self.run.outside)
+        return 52 * max(self.run.outside)
 
     def acknowledged(self, net: int, high: int) -> None:
         self._send()

@@ -1,6 +1,6 @@
 """Functions for tests of the command line."""
 
-from neurogen.qdi import Bit, State, Stream, U, process
+from neurogen.qdi import Bit, Mem, State, Stream, U, process
 
 
 @process(width=8)
@@ -29,6 +29,12 @@ def running(x: Stream[U[8]]):
     while True:
         total = total + next(x)
         yield total
+
+
+@process(mode="wrap")
+def histogram(a: U[2], m: Mem[U[8], 4] = (0,) * 4) -> U[8]:
+    m[a] += 1
+    return m[a]
 
 
 def plain(a, b):

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,32 @@ def test_dual_rail_circuit_is_compared_at_the_gates_and_mapped(tmp_path, pdk, le
     assert int(data["figures"][f"cells, {pdk}"].replace(",", "")) == netlist.count(f"{cell.split('_')[0]}_")
     assert cell in netlist and "set_disable_timing" in (tmp_path / "out" / "neuron.sdc").read_text()
     assert f"least margin, {pdk}" in data["figures"] or pdk == "sky130"
+
+
+@pytest.mark.parametrize("pdk, level", [("sky130", "click"), ("ihp", "click ihp")])
+def test_click_circuit_is_compared_and_mapped(tmp_path, pdk, level):
+    result = run(f"{FUNCTIONS}:loop_test", "--backend", "click", "--pdk", pdk, "--out", tmp_path / "out",
+                 "--calls", 6)
+    assert result.exit_code == 0, result.output + result.stderr
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [entry["name"] for entry in data["levels"]] == ["tokens", "clocked", level]
+    assert data["backend"] == "click" and f"PASS  {level} = Python" in result.stdout
+    netlist = (tmp_path / "out" / "loop_test.v").read_text()
+    assert int(data["figures"][f"cells, {pdk}"].replace(",", "")) == netlist.count("(* keep")
+    assert int(data["figures"][f"delay cells, {pdk}"]) == netlist.count("dlygate4sd3_1 ")
+    assert 1 < float(data["figures"][f"ns per iteration, {pdk}"]) < 20
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(text in page for text in ("Matched delays", "Area by block", "click circuit of a Python"))
+
+
+def test_blocks_that_click_lacks_are_named(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept").write_text("earlier")
+    result = run(f"{FUNCTIONS}:histogram", "--backend", "click", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "Traceback" not in result.stderr
+    assert re.search(r"^error: histogram needs blocks that Click lacks: QDI_ram \(\S*functions\.py:\d+:\d+\)"
+                     r"; take --backend qdi or clocked$", result.stderr, re.M)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["kept"]
 
 
 def test_graph_that_is_written_is_the_one_that_was_verified(tmp_path):

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from designs.if_neuron import DESIGN as NEURON
-from neurogen.qdi import compile
-from neurogen.qdi.click import build, simulate
+from neurogen import qdi
+from neurogen.qdi import State, U, compile
+from neurogen.qdi.click import build, cycle_time, simulate
 from neurogen.qdi.click.build import _Build
 from neurogen.qdi.click.logic import _WORDS
 from neurogen.qdi.compile import stimuli_of
+from neurogen.qdi.fuzz import random_program
 from neurogen.qdi.gates.mapping import KITS, load_kit, map_netlist
 from neurogen.qdi.graph import Graph
 from tests.qdi import functions
@@ -48,6 +50,88 @@ def test_click_gives_what_python_gives(function, stimuli, kit):
                           seed=seed)
         assert result.streams == expected
         assert result.finished and not (result.hazards or result.illegal or result.unknown)
+
+
+@qdi.process(width=4, mode="wrap")
+def grades(a, b):
+    if a < 3:
+        b = b + a
+    elif a < 7:
+        b = b * 3
+    elif a == 9:
+        return 0
+    else:
+        while b > 2:
+            b = b - 3
+    return b
+
+
+@qdi.process(width=4, mode="wrap")
+def flips(a: U[4], s: State[U[4]] = 3):
+    return a if (s & 1) else 9  # the state goes straight back into its own register
+
+
+@qdi.process(width=4, mode="wrap")
+def never(a: U[2]):
+    if not a & 1:
+        a = (a & 1) & a
+        if a > 0:  # never: the select gets a constant
+            return a
+    return (a * a) & (2 & a)
+
+
+@pytest.mark.parametrize("kit", KITS)
+@pytest.mark.parametrize("function, stimuli", [
+    (grades, [(a, b) for a in range(0, 16, 2) for b in range(0, 16, 3)]),
+    (flips, list(range(8))), (never, list(range(4)))], ids=name_of)
+def test_steering_by_one_hot_words_and_constants(function, stimuli, kit):
+    check_click(function, stimuli, kit)
+
+
+def check_click(function, stimuli, kit, variation=0.0):
+    graph = compile(function)
+    tokens, expected = streams(graph, function, stimuli)
+    result = simulate(build(graph, load_kit(kit)), tokens, {k: len(v) for k, v in expected.items()},
+                      variation=variation)
+    assert result.streams == expected and result.finished and not result.illegal
+    return graph
+
+
+def test_one_hot_words_are_used():
+    kinds = {node.kind for node in compile(grades).nodes.values()}
+    assert {"else_condition", "branch_n", "select_n"} <= kinds
+
+
+@pytest.mark.parametrize("seed, variation", [(96, 0.0), (138, 0.1)])
+def test_data_that_waits_for_a_full_register_is_there_before_its_request(seed, variation):
+    """Latches that opened with the click gave the old word: the request was faster than they."""
+    program = random_program(seed)
+    check_click(program.process(), program.stimuli, "sg13g2", variation)
+
+
+def test_source_gives_its_constant():
+    graph = Graph("constant")
+    source = graph.add("source", {"width": 3, "value": 5})
+    a, b = (graph.add("input" if k else "output", {"name": "ab"[k], "width": 3, "signed": False})
+            for k in (1, 0))
+    adder = graph.add("adder", {"width": 3})
+    graph.connect((a, "o"), (adder, "a"))
+    graph.connect((source, "o"), (adder, "b"))
+    graph.connect((adder, "o"), (b, "i"))
+    result = simulate(build(graph, load_kit("sky130")), {"b": [0, 1, 7]}, {"a": 3})
+    assert result.streams == {"a": [5, 6, 4]} and result.clean
+
+
+def test_time_of_an_iteration_is_that_of_the_loop():
+    graph = compile(functions.loop_test)
+    tokens, expected = streams(graph, functions.loop_test, [1, 2, 3])
+    design = build(graph, load_kit("sg13g2"))
+    time = cycle_time(design, tokens, {k: len(v) for k, v in expected.items()})
+    result = simulate(design, tokens, {k: len(v) for k, v in expected.items()})
+    assert time.channel.endswith(".select") and time.tokens == 3 * 7
+    assert time.ns * 20 < result.time < time.ns * 24
+    with pytest.raises(ValueError, match=r"must give all tokens before its time is taken$"):
+        cycle_time(design, tokens, {"o": 4})
 
 
 @pytest.mark.parametrize("kind, parameters", OPERATORS, ids=name_of)
