@@ -11,7 +11,7 @@ from neurogen.rtl.memory import Ram
 from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec
 
 
-__all__ = ["Cluster", "Forward", "add_layout", "lif_layout", "read_layout"]
+__all__ = ["Cluster", "Forward", "add_layout", "lif_latency", "lif_layout", "read_layout"]
 
 
 class Forward(enum.Enum, shape=2):
@@ -61,6 +61,18 @@ def lif_layout(spec: MegaSpec) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
+def lif_latency(spec: MegaSpec) -> int:
+    """Return the cycles of a chunk in the LIF data paths."""
+    return LifDatapath.LATENCY + 2 * _lif_registered(spec)
+
+
+def _lif_registered(spec):
+    # Where events share the ports of the states, reads and writes of rows have to fall together: a row is
+    # written `sweep_cycles + 1 + latency` cycles after the operations that it collides with have read.
+    cycles = spec.sweep_cycles
+    return spec.overlap and cycles < BANKS and (1 + LifDatapath.LATENCY) % cycles != 0
+
+
 class Cluster(wiring.Component):
     """Nine banks of states, nine tap memories and ``9 * lanes`` adders: one operation a cycle.
 
@@ -71,8 +83,9 @@ class Cluster(wiring.Component):
     work in lock step.
 
     A row passes through the LIF data paths in ``sweep_cycles`` chunks: it is read, loaded
-    (``lif.load``), shifted through (``lif.shift``), collected `LifDatapath.LATENCY` cycles later
-    (``lif.collect``), and written through the adders with ``Forward.SWEPT``.
+    (``lif.load``), shifted through (``lif.shift``), collected `lif_latency` cycles later
+    (``lif.collect``), and written through the adders with ``Forward.SWEPT``. Where ``sweep_cycles`` does not
+    divide the lanes, the last chunk is filled up with neurons that stay zero.
 
     Memories are undefined at power-on; a reset does not clear them.
 
@@ -226,21 +239,26 @@ class Cluster(wiring.Component):
         spec, lif = self._spec, self.lif
         bits = spec.state_bits
         total = BANKS * spec.lanes
-        chunk = total // spec.sweep_cycles
+        if spec.sweep_cycles <= spec.lanes:  # whole lanes, the last of which may be too many
+            chunk = BANKS * -(-spec.lanes // spec.sweep_cycles)
+        else:
+            chunk = total // spec.sweep_cycles
+        padded = chunk * spec.sweep_cycles
 
         def shifted(register, incoming):
             """Return the register after the chunk ``incoming`` has entered at its top."""
             return Cat(register[len(incoming):], incoming)
 
         # Lane-major: neuron i of a row is lane i // 9 of bank i % 9.
-        row = Signal(total * bits, reset_less=True)
-        result = Signal(total * bits, reset_less=True)
+        row = Signal(padded * bits, reset_less=True)
+        result = Signal(padded * bits, reset_less=True)
         nonzero = Signal(reset_less=True)
-        m.submodules.lif = path = LifDatapath(chunk, bits, saturate=spec.saturate)
+        m.submodules.lif = path = LifDatapath(
+            chunk, bits, saturate=spec.saturate, registered=_lif_registered(spec))
         with m.If(lif.load):
             m.d.sync += row.eq(Cat(states[i % BANKS][i // BANKS] for i in range(total)))
         with m.Elif(lif.shift):
-            m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < total else row)
+            m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < padded else row)
         with m.If(lif.collect):
             m.d.sync += [
                 result.eq(shifted(result, Cat(path.v_next))),
@@ -250,9 +268,9 @@ class Cluster(wiring.Component):
         for i in range(total):
             m.d.comb += swept[i % BANKS][i // BANKS].eq(result[i * bits:(i + 1) * bits].as_signed())
         if chunk >= BANKS:  # whole lanes in a chunk
-            fired = [Signal(spec.lanes, name=f"fired{bank}", reset_less=True) for bank in range(BANKS)]
+            fired = [Signal(padded // BANKS, name=f"fired{bank}", reset_less=True) for bank in range(BANKS)]
             incoming = [path.spike[bank::BANKS] for bank in range(BANKS)]
-            m.d.comb += self.spikes.eq(Cat(fired))
+            m.d.comb += self.spikes.eq(Cat(register[:spec.lanes] for register in fired))
         else:
             fired, incoming = [Signal(total, name="fired", reset_less=True)], [path.spike]
             m.d.comb += self.spikes.eq(Cat(fired[0][bank::BANKS] for bank in range(BANKS)))
@@ -268,10 +286,12 @@ class Cluster(wiring.Component):
             lane_states[bank * bits:(bank + 1) * bits] for bank in range(BANKS)]))
 
         lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
-        lane = Signal(range(max(2, spec.lanes // lanes)))  # the first of them, divided by their number
+        lane = Signal(range(max(2, padded // BANKS // lanes)))  # the first of them, divided by their number
         m.d.comb += lane.eq(lif.chunk if chunk >= BANKS else
                             _divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
         sets = self._parameters(m, taps)
+        sets += [{name: Const(0, value.shape()) for name, value in sets[0].items()}
+                 for _ in range(padded // BANKS - spec.lanes)]
         chosen_sets = [{name: _choose(lane, [p[name] for p in sets[n::lanes]]) for name in sets[0]}
                        for n in range(lanes)]
         for i in range(chunk):
@@ -290,7 +310,7 @@ class Cluster(wiring.Component):
                      path.lo.eq(lif.lo), path.hi.eq(lif.hi)]
         if spec.cuba:
             # The integrated current of the first pass is the input of the second.
-            current = Signal(total * bits, reset_less=True)
+            current = Signal(padded * bits, reset_less=True)
             with m.If(lif.collect & lif.synapse):
                 m.d.sync += current.eq(shifted(current, Cat(path.integrated)))
             with m.Elif(lif.shift & lif.membrane):

@@ -32,7 +32,7 @@ class LifDatapath(wiring.Component):
     clip        ``v_next = clip(d, lo, hi)``
     ==========  ==================================================================================
 
-    A pipeline without handshake: outputs belong to the last inputs with ``valid`` that are `LATENCY`
+    A pipeline without handshake: outputs belong to the last inputs with ``valid`` that are ``latency``
     cycles old or older, controls included. Registers of a stage change only with such inputs, so that
     an idle data path takes little energy. It has no state besides, and a reset does not clear it.
 
@@ -49,6 +49,8 @@ class LifDatapath(wiring.Component):
         Width of potentials and parameters, 4 to 32 bits.
     saturate
         Clip ``s`` to that width.
+    registered
+        Registers before the first stage and behind the last: a latency of 5 cycles instead of 3.
 
     Members
     -------
@@ -73,10 +75,11 @@ class LifDatapath(wiring.Component):
 
     LATENCY = 3
 
-    def __init__(self, lanes: int, state_bits: int, *, saturate: bool = False):
+    def __init__(self, lanes: int, state_bits: int, *, saturate: bool = False, registered: bool = False):
         self._lanes = check_int("Lane count", lanes, minimum=1)
         self._bits = check_int("State width", state_bits, minimum=4, maximum=32, unit="bits")
         self._saturate = bool(saturate)
+        self._registered = bool(registered)
         vector = signed(state_bits)
         super().__init__({
             "valid": In(1, init=1),
@@ -105,8 +108,23 @@ class LifDatapath(wiring.Component):
         """Width of potentials and parameters."""
         return self._bits
 
+    @property
+    def latency(self) -> int:
+        """Cycles from inputs to outputs."""
+        return self.LATENCY + 2 * self._registered
+
     def elaborate(self, platform):
         m = Module()
+        if self._registered:
+            m.submodules.path = path = LifDatapath(self._lanes, self._bits, saturate=self._saturate)
+            for name, member in self.signature.members.items():
+                ours, theirs = getattr(self, name), getattr(path, name)
+                source, target = (ours, theirs) if member.flow == In else (theirs, ours)
+                for a, b in zip(_elements(source), _elements(target), strict=True):
+                    held = Signal.like(a, name=f"{name}_held", reset_less=True)
+                    m.d.sync += held.eq(a)
+                    m.d.comb += b.eq(held)
+            return m
         self._valid = [self.valid]  # of each stage
         for stage in range(1, self.LATENCY):
             self._valid.append(Signal(name=f"valid_{stage}", reset_less=True))
@@ -196,6 +214,11 @@ class LifDatapath(wiring.Component):
         with m.If(self._valid[2]):
             m.d.sync += v_next.eq(Mux(outside, guard, d))
         m.d.comb += self.v_next[lane].eq(v_next)
+
+
+def _elements(member):
+    """Return the signals of a member, which is one or an array of them."""
+    return [member] if isinstance(member, Signal) else list(member)
 
 
 def clipped(value: Value, bits: int) -> Value:

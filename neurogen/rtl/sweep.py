@@ -5,8 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.address import instruction_layout
-from neurogen.rtl.cluster import lif_layout
-from neurogen.rtl.lif import LifDatapath
+from neurogen.rtl.cluster import lif_latency, lif_layout
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 
 
@@ -16,12 +15,13 @@ __all__ = ["NOTICE", "SweepControl"]
 # Cycles from the decision to read a row to the read, where ports are shared: others have to give way first.
 NOTICE = 3
 
+
 class SweepControl(wiring.Component):
     """Runs a SWEEP, or the INIT of states, on all clusters.
 
     Rows with one set of parameters are read every ``sweep_cycles`` cycles (every ``sweep_cycles +
     7`` where that is 9 or more, and `NOTICE` more with ``spec.overlap``); their spikes and states are
-    written ``sweep_cycles + 5`` cycles
+    written ``sweep_cycles + 2 + lif_latency(spec)`` cycles
     after. With parameters per neuron, each bank of each row takes its own turn; a CuBa-LIF takes
     two. Blocks of eight rows that are zero and that no event has touched since are skipped at one
     block a cycle, unless the population has a bias.
@@ -119,10 +119,10 @@ class SweepControl(wiring.Component):
         cycles = spec.sweep_cycles
         pipelined = cycles < BANKS
         lead = NOTICE if spec.overlap else 0
-        finish_at = lead + cycles + 2 + LifDatapath.LATENCY
+        finish_at = lead + cycles + 2 + lif_latency(spec)
 
         # The pulse of a row on its way: read at `lead`, loaded 1 later, shifted from 2 on, collected
-        # LATENCY later, written when the last chunk has been collected.
+        # `lif_latency` later, written when the last chunk has been collected.
         issue = Signal()
         line = Signal(finish_at + 1)
         m.d.comb += line[0].eq(issue)
@@ -189,7 +189,7 @@ class SweepControl(wiring.Component):
 
     def _controls(self, m, line, cycles, synapse, clearing):
         spec, i, lif = self._spec, self.instruction, self.lif
-        first = 2 + LifDatapath.LATENCY
+        first = 2 + lif_latency(spec)
         zero = clearing & ~i.fill
         low, high = -(1 << spec.state_bits - 1), (1 << spec.state_bits - 1) - 1
         m.d.comb += [

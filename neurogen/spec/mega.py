@@ -102,8 +102,8 @@ class MegaSpec:
     cuba
         Whether there are CuBa-LIF neurons.
     sweep_cycles
-        Cycles in which a swept row passes through ``9 * lanes / sweep_cycles`` LIF data paths: a
-        divisor of ``lanes``, or 3 or 9 times ``lanes``.
+        Cycles in which a swept row passes through ``9 * ceil(lanes / sweep_cycles)`` LIF data paths: up to
+        ``lanes``, or 3 or 9 times ``lanes``, with 3 data paths or 1.
     max_pool_rows
         Words (of total lanes) of the memory in which MaxPool remembers what it saw; 0 for none.
     external
@@ -151,9 +151,8 @@ class MegaSpec:
         check_int("Weight depth", self.weight_depth, minimum=8, maximum=1 << 15, unit="rows")
         check_int("Program depth", self.program_depth, minimum=64, maximum=1 << 12, unit="words")
         check_int("Sweep cycles", self.sweep_cycles, minimum=1, maximum=BANKS * self.lanes)
-        if self.lanes % self.sweep_cycles and self.sweep_cycles not in (3 * self.lanes,
-                                                                        9 * self.lanes):
-            raise ValueError(f"Sweep cycles must divide {self.lanes}, or be {3 * self.lanes} or "
+        if self.sweep_cycles > self.lanes and self.sweep_cycles not in (3 * self.lanes, 9 * self.lanes):
+            raise ValueError(f"Sweep cycles must be at most {self.lanes}, or {3 * self.lanes} or "
                              f"{9 * self.lanes}, not {self.sweep_cycles!r}")
         if not 1 <= len(self.fraction_bits) <= 4:
             raise ValueError(f"Fraction bits must be one to four values, not {self.fraction_bits!r}")

@@ -19,7 +19,7 @@ from tests.networks import KINDS, eager, random_events, random_network, saturati
 
 
 WIDE = MegaSpec(lanes=4, weight_bits=5, state_bits=24, state_depth=512, weight_depth=2048, spike_depth=512,
-                program_depth=2048, fraction_bits=(0, 3, 6), cuba=True, sweep_cycles=2, max_pool_rows=256,
+                program_depth=2048, fraction_bits=(0, 3, 6), cuba=True, sweep_cycles=3, max_pool_rows=256,
                 external=True)
 SPECS = {
     "wide": WIDE,
@@ -100,7 +100,7 @@ def test_neurons_that_fire_several_times(name):
 @pytest.mark.parametrize("clusters", [1, 2])
 def test_networks_that_saturate(clusters):
     """Every addition is clipped, in the order of the contract; maps take their events from the stream."""
-    spec = replace(WIDE, lanes=4 // clusters, clusters=clusters, state_bits=14, saturate=True)
+    spec = replace(WIDE, lanes=4 // clusters, clusters=clusters, sweep_cycles=2, state_bits=14, saturate=True)
     accelerator = simulate(spec, idle=0.1, backpressure=0.2, seed=1)
     compared, different, seen = 0, 0, set()
     for seed in range(30):

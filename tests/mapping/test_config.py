@@ -62,7 +62,7 @@ def test_messages_name_file_line_and_key(tmp_path):
     refused(path, GOOD + "clusters: 3\n",
             "{}, line 7 (clusters): Cluster count must be a power of two, not 3")
     refused(path, GOOD + "sweep_cycles: 5\n",
-            "{}: Sweep cycles must divide 2, or be 6 or 18, not 5")
+            "{}: Sweep cycles must be at most 2, or 6 or 18, not 5")
     refused(path, GOOD + "lanes: 4\n", "{}, line 7: key must occur once, and 'lanes' is also in line 1")
     refused(path, "- 1\n", "Configuration {} must be a mapping of keys to values")
     refused(path, "1: 2\n", "{}, line 1: key must be a name, not 1")

@@ -6,15 +6,14 @@ from dataclasses import replace
 import pytest
 from amaranth.sim import Simulator
 
-from neurogen.rtl.cluster import Cluster, Forward
-from neurogen.rtl.lif import LifDatapath
+from neurogen.rtl.cluster import Cluster, Forward, lif_latency
 from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec, ResetMode
 
 
-SPEC = MegaSpec(lanes=2, weight_bits=4, state_bits=14, state_depth=8, weight_depth=36, spike_depth=32,
+SPEC = MegaSpec(lanes=4, weight_bits=4, state_bits=14, state_depth=8, weight_depth=36, spike_depth=32,
                 fraction_bits=(0, 3, 1), cuba=True, sweep_cycles=2)
 LANES = SPEC.lanes
-STEPS = LifDatapath.LATENCY + 2  # cycles from reading a row to writing it, beside ``sweep_cycles``
+STEPS = 2  # cycles from reading a row to writing it, beside ``sweep_cycles`` and the data paths'
 
 
 def wrap(value, bits):
@@ -219,10 +218,10 @@ class SweepBench(Bench):
 
     async def sweep(self, ctx, rows, writes, period, **controls):
         """Pass rows, read ``period`` cycles apart, through the neurons; return (spikes, nonzero) of each."""
-        dut, cycles, results = self.dut, self.spec.sweep_cycles, []
+        dut, cycles, latency, results = self.dut, self.spec.sweep_cycles, lif_latency(self.spec), []
         for name, value in controls.items():
             ctx.set(getattr(dut.lif, name), value)
-        for cycle in range((len(rows) - 1) * period + cycles + STEPS + 3):
+        for cycle in range((len(rows) - 1) * period + cycles + latency + STEPS + 3):
             ages = {cycle - n * period: row for n, row in enumerate(rows) if cycle >= n * period}
             ctx.set(dut.read.states, 0 in ages)
             ctx.set(dut.read.rows, [ages.get(0, 0)] * BANKS)
@@ -230,24 +229,24 @@ class SweepBench(Bench):
             shifting = [age for age in ages if 2 <= age < 2 + cycles]
             ctx.set(dut.lif.shift, bool(shifting))
             ctx.set(dut.lif.chunk, shifting[0] - 2 if shifting else 0)
-            first = 2 + LifDatapath.LATENCY
+            first = 2 + latency
             ctx.set(dut.lif.collect, any(first <= age < first + cycles for age in ages))
             ctx.set(dut.lif.first, first in ages)
-            done = cycles + STEPS in ages
+            done = cycles + latency + STEPS in ages
             ctx.set(dut.add.write, writes if done else [0] * BANKS)
             ctx.set(dut.add.forward, [Forward.SWEPT if done else Forward.MEMORY] * BANKS)
-            ctx.set(dut.add.rows, [ages.get(cycles + STEPS, 0)] * BANKS)
+            ctx.set(dut.add.rows, [ages.get(cycles + latency + STEPS, 0)] * BANKS)
             if done:
                 results.append((ctx.get(dut.spikes), ctx.get(dut.nonzero)))
             await ctx.tick()
         return results
 
 
-@pytest.mark.parametrize("cycles, cuba", [(1, True), (2, False), (6, True), (18, False)])
+@pytest.mark.parametrize("cycles, cuba", [(1, True), (2, False), (3, True), (12, True), (36, False)])
 def test_rows_pass_through_the_neurons(cycles, cuba):
     spec = replace(SPEC, sweep_cycles=cycles, cuba=cuba)
     bench, rng = SweepBench(spec, cycles), random.Random(cycles)
-    period = cycles if cycles < BANKS else cycles + STEPS + 2
+    period = cycles if cycles < BANKS else cycles + lif_latency(spec) + STEPS + 2
     fired = set()
 
     async def scenario(ctx):
@@ -296,7 +295,7 @@ def test_zero_rows_are_not_nonzero():
     bench.run(scenario)
 
 
-@pytest.mark.parametrize("cycles", [1, 6])
+@pytest.mark.parametrize("cycles", [1, 3, 12])
 def test_currents_reach_the_membranes(cycles):
     spec = replace(SPEC, sweep_cycles=cycles)
     bench, rng = SweepBench(spec, cycles), random.Random(cycles)

@@ -43,14 +43,14 @@ def random_vector(rng, lanes, bits):
     return control, lane_values
 
 
-@pytest.mark.parametrize("bits", [8, 12, 16, 24])
-def test_datapath_equals_the_contract(bits):
+@pytest.mark.parametrize("bits, registered", [(8, False), (12, True), (12, False), (16, False), (24, True)])
+def test_datapath_equals_the_contract(bits, registered):
     lanes, rng, seen = 3, random.Random(bits), set()
-    dut = LifDatapath(lanes, bits)
+    dut = LifDatapath(lanes, bits, registered=registered)
     stimulus = [random_vector(rng, lanes, bits) for _ in range(600)]
 
     async def bench(ctx):
-        for cycle in range(len(stimulus) + LifDatapath.LATENCY):
+        for cycle in range(len(stimulus) + dut.latency):
             if cycle < len(stimulus):
                 control, values = stimulus[cycle]
                 for name, value in control.items():
@@ -58,8 +58,8 @@ def test_datapath_equals_the_contract(bits):
                 for lane, value in enumerate(values):
                     for name in value:
                         ctx.set(getattr(dut, name)[lane], value[name])
-            if cycle >= LifDatapath.LATENCY:
-                control, values = stimulus[cycle - LifDatapath.LATENCY]
+            if cycle >= dut.latency:
+                control, values = stimulus[cycle - dut.latency]
                 for lane, value in enumerate(values):
                     s = value["v"] + value["addend"]
                     v_next, spike = step(s, value["threshold"], value["leak"], value["reset_value"],

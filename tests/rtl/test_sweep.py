@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from amaranth.sim import Simulator
 
+from neurogen.rtl.cluster import lif_latency
 from neurogen.rtl.sweep import NOTICE, SweepControl
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 
@@ -14,6 +15,7 @@ from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 SPEC = MegaSpec(lanes=2, clusters=2, weight_bits=4, state_bits=12, state_depth=64, weight_depth=64,
                 spike_depth=128, cuba=True)
 ALONE = replace(SPEC, overlap=False)
+WIDE = replace(SPEC, lanes=4, clusters=1)  # as many lanes in all
 TOTAL = SPEC.total_lanes
 EMPTY = 0.3  # share of rows of zeros
 
@@ -86,7 +88,7 @@ class Oracle:
 
 def run(spec, jobs, oracle):
     """Run jobs (touched rows, instruction, first spike row); compare; return cycles of reads per job."""
-    dut, delay, results = SweepControl(spec), spec.sweep_cycles + 5, []
+    dut, delay, results = SweepControl(spec), spec.sweep_cycles + 2 + lif_latency(spec), []
 
     async def bench(ctx):
         for touched, i, spike_row in jobs:
@@ -181,12 +183,12 @@ def run(spec, jobs, oracle):
 
 def check_controls(spec, i, cycle, starts, lif):
     """Load, shift and collect of the rows that were read at ``starts``, and what is done to them."""
-    cycles, init = spec.sweep_cycles, i["op"] == Op.INIT
+    cycles, init, first = spec.sweep_cycles, i["op"] == Op.INIT, 2 + lif_latency(spec)
     ages = {cycle - start: synapse for start, synapse in starts}
     assert lif.load == (1 in ages)
     shifting = [age for age in ages if 2 <= age < 2 + cycles]
-    collecting = [age for age in ages if 5 <= age < 5 + cycles]
-    assert (lif.shift, lif.collect, lif.first) == (bool(shifting), bool(collecting), 5 in ages)
+    collecting = [age for age in ages if first <= age < first + cycles]
+    assert (lif.shift, lif.collect, lif.first) == (bool(shifting), bool(collecting), first in ages)
     if shifting:
         synapse = ages[shifting[0]]
         assert cycles == 1 or lif.chunk == shifting[0] - 2
@@ -243,7 +245,7 @@ def job(rng, touched=(), **fields):
 
 
 @pytest.mark.parametrize("base, cuba, cycles", [
-    (SPEC, False, 1), (SPEC, False, 2), (SPEC, True, 2), (SPEC, False, 6), (SPEC, True, 18),
+    (SPEC, False, 1), (SPEC, False, 2), (WIDE, False, 3), (SPEC, True, 2), (SPEC, False, 6), (SPEC, True, 18),
     (ALONE, False, 2), (ALONE, False, 18)])
 def test_dirty_blocks_are_swept_and_clean_ones_skipped(base, cuba, cycles):
     rng, oracle = random.Random(cycles), Oracle()
@@ -265,7 +267,7 @@ def test_dirty_blocks_are_swept_and_clean_ones_skipped(base, cuba, cycles):
     assert min(b - a for a, b in pairwise(busy)) == period
 
 
-@pytest.mark.parametrize("base, cycles", [(SPEC, 1), (SPEC, 2), (ALONE, 2), (SPEC, 6), (SPEC, 18)])
+@pytest.mark.parametrize("base, cycles", [(SPEC, 1), (SPEC, 2), (ALONE, 2), (WIDE, 3), (SPEC, 6), (SPEC, 18)])
 def test_bias_vectors_masks_and_parameters_of_neurons(base, cycles):
     rng, oracle = random.Random(cycles + 1), Oracle()
     spec = replace(base, sweep_cycles=cycles)
@@ -299,10 +301,10 @@ def test_every_bank_of_a_block_keeps_it_dirty(monkeypatch):
             assert len(results[1][0]) == BLOCK
 
 
-@pytest.mark.parametrize("cycles", [1, 2, 6, 18])
+@pytest.mark.parametrize("cycles", [1, 2, 3, 6, 18])
 def test_rate_of_rows(cycles):
     oracle, rng = Oracle(), random.Random(3)
-    for base in (ALONE, SPEC):
+    for base in (WIDE, replace(WIDE, overlap=False)) if cycles == 3 else (ALONE, SPEC):
         spec, notice = replace(base, sweep_cycles=cycles), NOTICE * base.overlap
         times, total = run(spec, [job(rng, vector=1, rows=40, state_base=0)], oracle)[0]
         period = cycles if cycles < BANKS else cycles + 7 + notice
