@@ -235,7 +235,7 @@ class Cluster(wiring.Component):
         return states
 
     def _sweep(self, m, taps, states, swept):
-        """Pass rows through the LIF data paths, a chunk at a time, in lane-major order."""
+        """Pass rows through the LIF data paths, a chunk at a time."""
         spec, lif = self._spec, self.lif
         bits = spec.state_bits
         total = BANKS * spec.lanes
@@ -244,19 +244,29 @@ class Cluster(wiring.Component):
         else:
             chunk = total // spec.sweep_cycles
         padded = chunk * spec.sweep_cycles
+        # Where neurons, counted lane by lane, are in the registers of a row: neighbouring lanes take turns in a
+        # data path, so that nothing has far to go.
+        whole = chunk >= BANKS  # lanes in a chunk
+        if whole:
+            places = [lane % spec.sweep_cycles * chunk + lane // spec.sweep_cycles * BANKS + bank
+                      for lane, bank in product(range(padded // BANKS), range(BANKS))]
+        else:
+            places = range(padded)
 
         def shifted(register, incoming):
             """Return the register after the chunk ``incoming`` has entered at its top."""
             return Cat(register[len(incoming):], incoming)
 
-        # Lane-major: neuron i of a row is lane i // 9 of bank i % 9.
         row = Signal(padded * bits, reset_less=True)
         result = Signal(padded * bits, reset_less=True)
         nonzero = Signal(reset_less=True)
         m.submodules.lif = path = LifDatapath(
             chunk, bits, saturate=spec.saturate, registered=_lif_registered(spec))
         with m.If(lif.load):
-            m.d.sync += row.eq(Cat(states[i % BANKS][i // BANKS] for i in range(total)))
+            words = [Const(0, bits)] * padded
+            for neuron in range(total):
+                words[places[neuron]] = states[neuron % BANKS][neuron // BANKS]
+            m.d.sync += row.eq(Cat(words))
         with m.Elif(lif.shift):
             m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < padded else row)
         with m.If(lif.collect):
@@ -265,35 +275,31 @@ class Cluster(wiring.Component):
                 nonzero.eq(Cat(path.v_next).any() | (nonzero & ~lif.first)),
             ]
         m.d.comb += [path.valid.eq(lif.shift), self.nonzero.eq(nonzero)]
-        for i in range(total):
-            m.d.comb += swept[i % BANKS][i // BANKS].eq(result[i * bits:(i + 1) * bits].as_signed())
-        if chunk >= BANKS:  # whole lanes in a chunk
-            fired = [Signal(padded // BANKS, name=f"fired{bank}", reset_less=True) for bank in range(BANKS)]
-            incoming = [path.spike[bank::BANKS] for bank in range(BANKS)]
-            m.d.comb += self.spikes.eq(Cat(register[:spec.lanes] for register in fired))
-        else:
-            fired, incoming = [Signal(total, name="fired", reset_less=True)], [path.spike]
-            m.d.comb += self.spikes.eq(Cat(fired[0][bank::BANKS] for bank in range(BANKS)))
+        fired = Signal(padded, reset_less=True)
         with m.If(lif.collect):
-            m.d.sync += [register.eq(shifted(register, spikes))
-                         for register, spikes in zip(fired, incoming, strict=True)]
+            m.d.sync += fired.eq(shifted(fired, path.spike))
+        for neuron, place in enumerate(places[:total]):
+            lane, bank = divmod(neuron, BANKS)
+            m.d.comb += [swept[bank][lane].eq(result[place * bits:(place + 1) * bits].as_signed()),
+                         self.spikes[bank * spec.lanes + lane].eq(fired[place])]
         # A tree of multiplexers: Yosys would make a shifter of all states, twice as large, of an index.
         lane_bits = spec.lanes.bit_length() - 1
         lane_states = Signal(BANKS * bits, reset_less=True)
-        words = [row[i * BANKS * bits:(i + 1) * BANKS * bits] for i in range(spec.lanes)]
+        words = [Cat(row[place * bits:(place + 1) * bits] for place in places[n:n + BANKS])
+                 for n in range(0, total, BANKS)]
         m.d.sync += lane_states.eq(_choose(self.r_index[:lane_bits], words))
         m.d.comb += self.r_data.eq(_choose(self.r_index[lane_bits:], [
             lane_states[bank * bits:(bank + 1) * bits] for bank in range(BANKS)]))
 
         lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
-        lane = Signal(range(max(2, padded // BANKS // lanes)))  # the first of them, divided by their number
-        m.d.comb += lane.eq(lif.chunk if chunk >= BANKS else
-                            _divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
+        turns = padded // BANKS // lanes
+        turn = Signal(range(max(2, turns)))  # of the lanes that share data paths
+        m.d.comb += turn.eq(lif.chunk if whole else _divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
         sets = self._parameters(m, taps)
         sets += [{name: Const(0, value.shape()) for name, value in sets[0].items()}
                  for _ in range(padded // BANKS - spec.lanes)]
-        chosen_sets = [{name: _choose(lane, [p[name] for p in sets[n::lanes]]) for name in sets[0]}
-                       for n in range(lanes)]
+        chosen_sets = [{name: _choose(turn, [p[name] for p in sets[n * turns:(n + 1) * turns]])
+                        for name in sets[0]} for n in range(lanes)]
         for i in range(chunk):
             chosen = chosen_sets[i // BANKS]
             leak = chosen["leak"]
