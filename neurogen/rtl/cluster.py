@@ -244,8 +244,8 @@ class Cluster(wiring.Component):
         else:
             chunk = total // spec.sweep_cycles
         padded = chunk * spec.sweep_cycles
-        # Where neurons, counted lane by lane, are in the registers of a row: neighbouring lanes take turns in a
-        # data path, so that nothing has far to go.
+        # Where neurons, counted lane by lane, are in the registers of a row: neighbouring lanes take turns in
+        # a data path, so that nothing has far to go.
         whole = chunk >= BANKS  # lanes in a chunk
         if whole:
             places = [lane % spec.sweep_cycles * chunk + lane // spec.sweep_cycles * BANKS + bank

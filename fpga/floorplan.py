@@ -1,0 +1,69 @@
+"""Places the block RAMs of the engine lane by lane, before anything else is placed.
+
+A lane's weights go from nine tap memories to nine banks of states; a block RAM holds a tap or a bank of
+three or four lanes. Left alone, placers gather the block RAMs of each bank, which share an address, and each
+of thousands of wires between taps and banks crosses the chip. Here block RAMs of the same lanes are neighbours.
+"""
+
+from collections.abc import Iterator
+
+from neurogen.spec.mega import BANKS, MegaSpec
+
+
+__all__ = ["memory_places"]
+
+
+# Rows (Y) of block RAMs by device, and how many are in each: four in nine columns, from left to right, and
+# two more columns in the middle, where the clocks are. As nextpnr names them.
+_ROWS = {"LFE5U-85F": (22, 46, 70, 82)}
+_ACROSS = 52
+_MIDDLE = 28
+_WIDTH = 36  # bits of a word of 512
+
+
+def memory_places(spec: MegaSpec, device: str) -> list[tuple[str, str]]:
+    """Return where block RAMs of the engine should be, of a device that is known and an engine that needs it.
+
+    Parameters
+    ----------
+    spec
+        Parameters of the accelerator.
+    device
+        As amaranth-boards names it, like ``LFE5U-85F``.
+
+    Returns
+    -------
+    Patterns of names of cells in Yosys' netlist, each with the name of a place in nextpnr's. Nothing for
+    another device, for several clusters, for memories that are deeper than a block RAM is with full width,
+    and for an engine that fills less than half of the device.
+    """
+    rows = _ROWS.get(device, ())
+    if spec.clusters > 1 or max(spec.state_depth, spec.weight_depth) > 512:
+        return []
+    cells = list(_cells(spec))
+    sites = list(_sites(rows))
+    if not len(sites) / 2 < len(cells) <= len(sites):
+        return []
+    # Those that are left over are spread, for the other memories.
+    return [(cell, sites[index * len(sites) // len(cells)]) for index, cell in enumerate(cells)]
+
+
+def _cells(spec: MegaSpec) -> Iterator[str]:
+    """Names of block RAMs, in the order of the lanes that they hold."""
+    slices = []
+    for name, bits in (("states", spec.state_bits), ("weights", spec.weight_bits)):
+        for part in range(-(-spec.lanes * bits // _WIDTH)):
+            slices.append(((part + 0.5) * _WIDTH / bits, name, part))
+    for _, name, part in sorted(slices):
+        for bank in range(BANKS):
+            yield f"*cluster0.{name}{bank}*.memory.0.{part}"
+
+
+def _sites(rows: tuple[int, ...]) -> Iterator[str]:
+    """Sites along a path that takes two rows at once: to the right and, on the next two, back."""
+    for number in range(0, len(rows), 2):
+        columns = range(_ACROSS) if number % 4 == 0 else range(_ACROSS - 1, -1, -1)
+        for column in columns:
+            x = 4 + 9 * (column // 4) + (0, 2, 4, 6)[column % 4] + 2 * (column >= _MIDDLE)
+            for y in rows[number:number + 2]:
+                yield f"X{x}/Y{y}/EBR{column % 4}"
