@@ -2,7 +2,7 @@
 
 A lane's weights go from nine tap memories to nine banks of states; a block RAM holds a tap or a bank of
 three or four lanes. Left alone, placers gather the block RAMs of each bank, which share an address, and each
-of thousands of wires between taps and banks crosses the chip. Here block RAMs of the same lanes are neighbours.
+of thousands of wires between taps and banks crosses the chip. Here those of the same lanes are neighbours.
 """
 
 from collections.abc import Iterator
