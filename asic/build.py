@@ -1,11 +1,14 @@
 """Everything that `--target asic` makes of a design."""
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from asic.bench import read_ports, write_bench
+from asic.equivalence import prove
 from asic.gatesim import GateModel
 from asic.handover import FLOWS, HandoverError, write_handover
 from asic.librelane import check_config
@@ -120,6 +123,23 @@ def compare(netlist: Path, top: str, pdk: Pdk, recording: tuple[dict, dict],
     return {"cycles": cycles, "values": values, "mismatches": wrong, "undefined": undefined}
 
 
+def _proof(verilog: str, top: str, pdk: Pdk, netlist: Path) -> dict[str, Any]:
+    """Return what `prove` found, as the report has it; raise `ToolError` where the netlist surely differs."""
+    if len(verilog) >= _LARGE:
+        return {"status": "not run", "reason": "the design is too large: its components are proved alone"}
+    folder = netlist / "proof"
+    folder.mkdir()
+    try:
+        proof = prove(verilog, top, pdk, netlist / "netlist.json", folder)
+    finally:
+        shutil.rmtree(folder)
+    if proof.failed and not proof.constant + proof.equal:  # else what it guessed may be at fault
+        raise ToolError(f"Netlist must do what the RTL does, and {len(proof.failed)} of its registers and "
+                        f"outputs differ, {proof.failed[0]} among them")
+    status = "proved" if proof.proved else "not proved" if proof.failed else "undecided"
+    return {"status": status, **asdict(proof)}
+
+
 def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "librelane",
                period: float = 20e-9, recording: tuple[dict, dict] | None = None, skip: int = _RESET,
                root: Path | None = None,
@@ -151,7 +171,8 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     -------
     ``pdk``, ``area`` (see `asic.synth.synthesise`), ``timing`` (see `asic.opensta.run_timing`), ``librelane``
     (see `asic.librelane.check_config`), ``macros`` by instance, ``commands``, ``bench``,
-    ``gates`` (of `compare`), ``seconds`` by step.
+    ``gates`` (of `compare`), ``equivalence`` (``status`` "proved", "not proved", "undecided" or
+    "not run", and the fields of `asic.equivalence.Proof`), ``seconds`` by step.
 
     Raises
     ------
@@ -171,7 +192,7 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     folder.mkdir(parents=True)
     netlist = folder / "netlist"
     netlist.mkdir()
-    # The script `plain`: the other one has given a netlist of `mini` on SG13G2 that differed from its RTL.
+    # The script `plain`: on `mini` it is smaller, and closer to the RTL for the proof.
     area = step("synthesise", lambda: synthesise(verilog, top, pdk, netlist, period=period, script="plain",
                                                  flat=len(verilog) < _LARGE))
     gates = None
@@ -181,6 +202,7 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
         if gates["mismatches"]:
             raise ToolError(f"Netlist must do what the RTL does, and differs in {gates['mismatches']} of "
                             f"{gates['values']} values of its outputs")
+    proof = step("equivalence", lambda: _proof(verilog, top, pdk, netlist))
     macros = tuple(area["macros"])
     timing = step("timing", lambda: run_timing(netlist, top, pdk, period=period, macros=macros))
     for path in netlist.iterdir():
@@ -198,7 +220,8 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     if "librelane" in pdk.data["flows"]:
         checked = step("LibreLane's loader", lambda: check_config(folder, pdk, root))
     return {"pdk": pdk.title, "area": area, "timing": timing, "librelane": checked, "macros": result.macros,
-            "commands": result.commands, "bench": bench, "gates": gates, "seconds": seconds}
+            "commands": result.commands, "bench": bench, "gates": gates, "equivalence": proof,
+            "seconds": seconds}
 
 
 def describe(found: Mapping[str, Any], flow: str) -> list[str]:
@@ -210,7 +233,11 @@ def describe(found: Mapping[str, Any], flow: str) -> list[str]:
             f"({len(found['macros'])} macros).")
     equal = (f"Netlist = RTL in {gates['values']:,} values of outputs over {gates['cycles']:,} cycles "
              f"({gates['undefined']:,} more read what nobody wrote).")
-    return [size, equal, f"LibreLane's loader: {loader['status']} ({said}).",
+    proof = found["equivalence"]
+    formal = proof.get("reason") or (f"{proof['registers']:,} registers, {proof['outputs']:,} outputs, "
+                                     f"{proof['pins']:,} pins of memories, {proof['undecided']:,} undecided")
+    return [size, equal, f"Formal equivalence: {proof['status']} ({formal}).",
+            f"LibreLane's loader: {loader['status']} ({said}).",
             f"Timing: {found['timing']['status']}" + _slowest(found["timing"]),
             f"Next: asic/README.md ({found['commands'].get(flow)})."]
 

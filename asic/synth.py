@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from asic.cut import SUFFIX
 from asic.liberty import Library
 from asic.memories import MacroData, Memory, SramError, candidates, macro_data, read_memories, write_mapping
 from asic.pdk import Pdk
@@ -138,11 +139,11 @@ def synthesise(
     return report
 
 
-def map_memories(verilog: str, top: str, pdk: Pdk, folder: Path, *, flat: bool = True,
-                 macros: bool = True) -> tuple[list[Memory], list[MacroData]]:
+def map_memories(verilog: str, top: str, pdk: Pdk, folder: Path, *, flat: bool = True, macros: bool = True,
+                 optimised: bool = True) -> tuple[list[Memory], list[MacroData]]:
     """Write ``coarse.il``: the design in words, with SRAM macros in the place of memories.
 
-    See `synthesise` for parameters and errors.
+    See `synthesise` for parameters and errors. If not ``optimised``, it is flat and as the source says it.
 
     Returns
     -------
@@ -150,9 +151,12 @@ def map_memories(verilog: str, top: str, pdk: Pdk, folder: Path, *, flat: bool =
     """
     (folder / "source.v").write_text(plain_verilog(verilog), encoding="utf-8")
     (folder / "enables.v").write_text(_ENABLES, encoding="utf-8")
+    words = ["setattr -unset init w:*",
+             f"synth -noabc {'-flatten ' if flat else ''}-top {top} -run begin:fine",
+             "setattr -unset init w:*"]
     run_yosys(folder, "coarse", [
-        "read_verilog source.v", f"hierarchy -check -top {top}", "setattr -unset init w:*",
-        f"synth -noabc {'-flatten ' if flat else ''}-top {top} -run begin:fine", "setattr -unset init w:*",
+        "read_verilog source.v", f"hierarchy -check -top {top}",
+        *(words if optimised else ["proc", "flatten", "opt_clean", "memory -nomap"]),
         "setattr -unset ram_style t:$mem_v2", "select t:$mem_v2", "write_json -selected memories.json",
         "select -clear", "write_rtlil coarse.il"])
     memories = read_memories(folder / "memories.json")
@@ -218,6 +222,7 @@ def _mapping(pdk, library, libs, top, script, gate_clocks, period):
         "simplemap",
         "opt -full -nodffe -nosdff",
         "dfflegalize -cell $_DFF_?_ x -cell $_DFFE_??_ x -cell $_DFF_???_ x -cell $_DFFE_????_ x",
+        f"rename -wire -suffix {SUFFIX} t:$_DFF*",
     ]
     if gate_clocks:
         low = "".join(f" -tie_lo {pin}" for pin in gate.low)

@@ -7,7 +7,7 @@ from pathlib import Path
 from neurogen.flow.tools import ToolError, run_tool
 
 
-__all__ = ["quoted", "run_yosys"]
+__all__ = ["find_abc", "quoted", "run_yosys"]
 
 
 # A process of its own: its memory comes back, and failed assertions of Yosys end it only.
@@ -35,6 +35,20 @@ def run_yosys(folder: Path, name: str, lines: list[str], what: str = "Synthesis"
     log = run_tool([sys.executable, "-c", _RUN, f"{name}.ys"], what=what, cwd=folder)
     (folder / f"{name}.log").write_text(log, encoding="utf-8")
     return log
+
+
+def find_abc() -> Path:
+    """Return the path of ABC, which comes with pyosys.
+
+    Raises
+    ------
+    ToolError
+        If there is no pyosys.
+    """
+    found = find_spec("pyosys")
+    if found is None or found.origin is None:
+        raise ToolError("Equivalence needs pyosys: run `pip install 'neurogen[asic]'`")
+    return Path(found.origin).parent / "yosys-abc"
 
 
 def quoted(path: Path | str) -> str:

@@ -59,6 +59,9 @@ def test_hand_over_of_a_component(verilog, recording, tmp_path):
     )
     assert found["gates"]["mismatches"] == 0 and found["gates"]["cycles"] == 1504
     assert found["gates"]["values"] > 4000
+    proof = found["equivalence"]
+    assert proof["status"] == "proved" and proof["pins"] > 100
+    assert proof["registers"] == found["area"]["registers"]
     assert found["area"]["memories"][0]["chosen"] == {"TOY_2P_64x8_bm_bist": 2}
     assert steps == list(found["seconds"])
     names = {
