@@ -25,7 +25,7 @@ _DECAYS = (3600, 3400, 3700)  # in units of 2**-12
 _DENSITIES = 0.01, 0.12  # of the quietest and of the busiest channels
 
 
-def dvs_network(events: Events, *, seed: int = 0, state_bits: int = 13, weight_bits: int = 8,
+def dvs_network(events: Events, *, seed: int = 0, state_bits: int = 13, weight_bits: int = 6,
                 steps: int = 12) -> Network:
     """Return the network ``2 -> 32 -> 64 -> 32`` channels, of the size of the recording's maps.
 

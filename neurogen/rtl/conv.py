@@ -45,8 +45,9 @@ class ConvEngine(wiring.Component):
     Cycles from ``execute`` to ``idle`` while nothing stalls (without ``spec.overlap``):
 
     - INTEGRATE: one per operation, of which an event has ``ops``, and 14 (12); of spikes 23 (21);
-    - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + 18`` (14), two more where it is 3 or 6 and
-      there is ``spec.overlap``; where it is 9 or more, ``sweep_cycles + 10`` (7) per row and ``parameter_rows + 8`` (7);
+    - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + 18`` (14), two more where it is 3 or 6 and there
+      is ``spec.overlap``; where it is 9 or more, ``sweep_cycles + 10`` (7) per row and
+      ``parameter_rows + 8`` (7);
     - EMIT: one per word, those of population and step included, and 16 (15).
 
     ``done`` of an INTEGRATE comes two cycles before that; of a SWEEP or an EMIT, with ``spec.overlap``, three
