@@ -326,7 +326,8 @@ def test_documented_cycles(spec):
     assert done == counts["cycles"] + 3
 
 
-@pytest.mark.parametrize("lanes, cycles, taken", [(2, 1, 1), (2, 2, 1), (4, 3, 1), (4, 4, 1), (2, 6, 1), (8, 7, 2)])
+@pytest.mark.parametrize("lanes, cycles, taken", [
+    (2, 1, 1), (2, 2, 1), (4, 3, 1), (4, 4, 1), (2, 6, 1), (8, 7, 2)])
 def test_operations_beside_a_sweep_wait_for_its_ports(lanes, cycles, taken):
     spec = replace(SPEC, lanes=lanes, sweep_cycles=cycles)
     words = packed(some(170))
