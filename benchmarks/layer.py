@@ -19,7 +19,7 @@ SHAPE = (32, 48, 96)  # channels, height, width of the input
 CHANNELS = 64
 DECAY = 3600  # in units of 2**-12
 _STATE_BITS = 13
-_LIMIT = 127  # of a weight of 8 bits
+_LIMIT = 31  # of a weight of 6 bits
 _FIRING = 0.05  # share of the neurons that fire in a step, on average
 
 
@@ -36,7 +36,7 @@ def layer(events: Events, *, seed: int = 0) -> Network:
     rows = weight.reshape(CHANNELS, -1)
     largest = max(np.maximum(rows, 0).sum(1).max(), np.maximum(-rows, 0).sum(1).max())
     # Three eighths of the range of states for the input of a step, the rest for what is there already.
-    scale = (3 << (_STATE_BITS - 3)) / largest
+    scale = min((3 << (_STATE_BITS - 3)) / largest, 2 * _LIMIT / np.abs(weight).max())
     synapse = Conv(weight=np.clip(np.rint(weight * scale), -_LIMIT, _LIMIT).astype(np.int64), padding=1)
     signed = [int(np.maximum(w, 0).sum((1, 2, 3)).max()) for w in (synapse.weight, -synapse.weight)]
     half = 1 << (_STATE_BITS - 1)

@@ -17,11 +17,11 @@ DEVICE = "LFE5U-85F"
 
 def test_each_block_ram_has_a_place_of_its_own():
     places = memory_places(DEFAULT, DEVICE)
-    # 32 lanes of 13 and of 8 bits, in words of 36.
+    # 32 lanes of 13 and of 6 bits, in words of 36.
     names = {f"*cluster0.{name}{bank}*.memory.0.{part}"
-             for name, parts in (("states", 12), ("weights", 8)) for bank in range(BANKS)
+             for name, parts in (("states", 12), ("weights", 6)) for bank in range(BANKS)
              for part in range(parts)}
-    assert {cell for cell, _ in places} == names and len(names) == 180
+    assert {cell for cell, _ in places} == names and len(names) == 162
     sites = [site for _, site in places]
     assert len(set(sites)) == len(sites)
     for site in sites:
@@ -38,7 +38,7 @@ def test_taps_and_banks_of_a_lane_are_neighbours():
         name, part = re.match(r"\*cluster0\.(states|weights)\d\*\.memory\.0\.(\d+)$", cell).groups()
         columns.setdefault((name, int(part)), []).append(int(re.match(r"X(\d+)", site).group(1)))
     for lane in range(DEFAULT.lanes):
-        near = [x for name, bits in (("states", 13), ("weights", 8))
+        near = [x for name, bits in (("states", 13), ("weights", 6))
                 for part in {lane * bits // 36, (lane * bits + bits - 1) // 36} for x in columns[name, part]]
         assert max(near) - min(near) <= 60  # of 126; mostly half of that
 
