@@ -130,6 +130,38 @@ def test_a_bitstream_and_its_figures(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "fpga" / "top.bit").read_bytes() == b"bits"
 
 
+def test_a_hand_over_and_its_sentences(tmp_path, monkeypatch):
+    import asic.build
+    import designs.learner.cli as cli
+    seen = {}
+
+    def record(verilog, top, drive, folder, cycles):
+        seen["recorded"] = folder
+        return "recording"
+
+    def build(verilog, top, kit, folder, **options):
+        folder.mkdir()
+        seen.update(options, kit=kit, verilog=verilog)
+        area = {"cell_count": 4321, "logic_um2": 5.0, "sequential_um2": 6.0, "sram_um2": 0.0}
+        loader = {"status": "checked", "warnings": []}
+        return {"pdk": "SKY130", "area": area, "macros": [], "librelane": loader,
+                "gates": {"values": 12, "cycles": 3, "undefined": 0}, "commands": {"orfs": "make"},
+                "timing": {"status": "not run", "reason": "no OpenSTA"}}
+    monkeypatch.setattr(cli, "find_kit", lambda name, root, flow: (name, flow))
+    monkeypatch.setattr(asic.build, "record", record)
+    monkeypatch.setattr(asic.build, "build_asic", build)
+    out = tmp_path / "out"
+    result = call("build", "--config", "tiny", "--target", "asic", "--pdk", "sky130", "--flow", "orfs",
+                  "--period", "12.5", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert seen["kit"] == ("sky130", "orfs") and seen["recording"] == "recording"
+    assert seen["flow"] == "orfs" and seen["period"] == pytest.approx(12.5e-9)
+    assert seen["verilog"] == (out / "learner.v").read_text() and (out / "asic").is_dir()
+    assert "SKY130, after synthesis: 4,321 cells" in result.stdout
+    assert "Netlist = RTL in 12 values of outputs over 3 cycles" in result.stdout
+    assert "4,321 cells" in (out / "report.html").read_text()
+
+
 @pytest.mark.slow
 def test_gateware_learns_what_golden_learns():
     result = call("verify", "--config", "tiny", "--samples", "50", "--every", "10", "--every-step")
