@@ -1,26 +1,58 @@
-"""Command line: figures of runs of OpenROAD's flows that were made elsewhere."""
+"""Command line: figures of runs of OpenROAD's flows that were made elsewhere, and Tiny Tapeout projects."""
 
 import argparse
 import sys
+from pathlib import Path
 
 from asic.metrics import read_run
-from neurogen.flow.errors import user_errors
+from asic.pdk import load_pdk
+from asic.tinytapeout import write_tinytapeout
+from neurogen.flow.errors import UserError, user_errors
+from neurogen.flow.files import staged
+from neurogen.spec.lif import Lif
 
 
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: ``report``."""
+    """Run the command line: ``report``, or ``tinytapeout``."""
     parser = argparse.ArgumentParser(prog="python -m asic", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser("report", help="figures of a run of LibreLane or ORFS")
     report.add_argument("--from", dest="run", required=True, metavar="RUNDIR", help="folder of the run")
+    tiny = commands.add_parser("tinytapeout", help="a project of an array of neurons for Tiny Tapeout")
+    tiny.add_argument("--out", required=True, type=Path, help="folder to write")
+    tiny.add_argument("--neurons", type=int, default=8, help="how many (default: 8)")
+    tiny.add_argument("--threshold", type=int, default=100, help="at which they fire (default: 100)")
+    tiny.add_argument("--decay", type=int, default=3840, help="of 4096, per step (default: 3840)")
+    tiny.add_argument("--author", default="", help="for info.yaml")
+    tiny.add_argument("--pdk", default="sky130", help="kit of the shuttle (default: sky130)")
+    tiny.add_argument("--pdk-root", default=None, help="folder of the kits (default: $PDK_ROOT)")
     found = parser.parse_args(arguments)
     with user_errors():
+        if found.command == "tinytapeout":
+            _tinytapeout(found)
+            return
         lines = [f"{name}: {value}" if isinstance(value, str) else f"{name}: {value:g}"
                  for name, value in read_run(found.run).items()]
         sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _tinytapeout(found: argparse.Namespace) -> None:
+    """Write a project; an existing folder stays as it is."""
+    if found.out.exists():
+        raise UserError(f"Folder of a project must be new, and {found.out} is there")
+    try:
+        spec = Lif(shape=(found.neurons,), threshold=found.threshold, decay=found.decay, state_bits=12,
+                   v_lo=-1024, v_hi=1023)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    with staged(found.out) as part:
+        result = write_tinytapeout(part, spec, load_pdk(found.pdk, found.pdk_root), author=found.author)
+    sys.stdout.write(f"{found.out}: {result['area_um2']:,.0f} µm² of cells, {result['tiles']} tiles; a test "
+                     f"of {result['events']:,} events and {result['spikes']:,} spikes "
+                     f"(cd {found.out}/test; make)\n")
 
 
 if __name__ == "__main__":
