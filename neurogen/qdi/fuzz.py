@@ -224,12 +224,14 @@ class _Generator:
 _RETURN = "return 0"
 
 
-def random_program(seed: int, *, width: int | None = None, calls: int = 4) -> FuzzProgram:
-    """Return the program of a seed, with arguments for some calls."""
+def random_program(seed: int, *, width: int | None = None, calls: int = 4, most: int = 5) -> FuzzProgram:
+    """Return the program of a seed, with arguments for some calls; it has ``most`` statements at its top, at
+    most.
+    """
     chance = random.Random(~seed)
     width = width or chance.choice([4, 5, 5, 8])
     g = _Generator(seed, width)
-    top = g.r.randint(2, 5)
+    top = min(g.r.randint(2, 5), most)
     body = []
     for _ in range(top):
         body += g.statement(3, False)
@@ -277,7 +279,8 @@ def run(program: FuzzProgram) -> None:
 
 
 def campaign(seeds: range, test: Callable[[FuzzProgram], None] = run, *,
-             progress: Callable[[int], None] | None = None, most: int = 5) -> list[Failure]:
+             progress: Callable[[int], None] | None = None, most: int = 5,
+             make: Callable[[int], FuzzProgram] = random_program) -> list[Failure]:
     """Run a test on the programs of seeds.
 
     Parameters
@@ -288,6 +291,8 @@ def campaign(seeds: range, test: Callable[[FuzzProgram], None] = run, *,
         Called with each seed that is done.
     most
         Failures after which to stop.
+    make
+        Returns the program of a seed.
 
     Returns
     -------
@@ -296,7 +301,7 @@ def campaign(seeds: range, test: Callable[[FuzzProgram], None] = run, *,
     """
     failures = []
     for seed in seeds:
-        program = random_program(seed)
+        program = make(seed)
         error = _fails(program, test)
         if error is not None:
             failures.append(Failure(seed, shrink(program, test, error), error))

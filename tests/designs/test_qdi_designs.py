@@ -77,6 +77,25 @@ def test_report_compares_widths_and_names_what_is_not_known(tmp_path):
     assert set(data) == {"4", "6"} and data["4"]["blocks"] == data["6"]["blocks"]
 
 
+@pytest.mark.parametrize("backend, pdk, blocks, area, ns", [
+    ("qdi", "ihp", 18, 15_000, 20), ("qdi", "sky130", 26, 10_000, 20), ("click", "ihp", 18, 5_000, 20),
+    ("click", "sky130", 18, 5_000, 20)])
+def test_neuron_reaches_its_goals(tmp_path, backend, pdk, blocks, area, ns):
+    """8 bits, before layout; in sky130 the dual-rail circuit has more half buffers for its 20 ns."""
+    result = run("if_neuron", "report", "--backend", backend, "--pdk", pdk, "--widths", 8, "--calls", 3,
+                 "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    data = json.loads((tmp_path / "out" / "sweep.json").read_text())["8"]
+    assert sum(data["blocks"].values()) <= blocks and data["certificate"] == "proved"
+    assert float(data["figures"][f"µm², {pdk}"].replace(",", "")) <= area
+    assert 5 < float(data["figures"][f"ns per iteration, {pdk}"]) <= ns
+
+
+def test_slack_of_a_design_can_be_left_out():
+    result = run("if_neuron", "verify", "--backend", "qdi", "--calls", 2, "--width", 4, "--no-slack")
+    assert result.exit_code == 0 and "if_neuron, qdi: 15 blocks" in result.output
+
+
 @pytest.mark.parametrize("widths", ["8,", "3", "8;4", "x"])
 def test_wrong_widths_are_an_error(widths):
     result = run("add_test", "report", "--widths", widths)

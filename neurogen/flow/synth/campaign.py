@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 
 from neurogen.flow.synth.levels import Stimulus, agree, prepare
-from neurogen.qdi.fuzz import Failure, FuzzProgram, campaign
+from neurogen.qdi.fuzz import Failure, FuzzProgram, campaign, random_program
 from neurogen.qdi.python.errors import QdiWarning
 
 
@@ -30,7 +30,8 @@ def compare_program(program: FuzzProgram, levels: Mapping[str, int], seed: int =
 
 
 def run_campaign(seeds: range, levels: Mapping[str, int] = DEFAULT_LEVELS, *, buffers: str = "rules",
-                 progress: Callable[[int], None] | None = None, most: int = 5) -> list[Failure]:
+                 progress: Callable[[int], None] | None = None, most: int = 5,
+                 make: Callable[[int], FuzzProgram] = random_program) -> list[Failure]:
     """Return the programs of ``seeds`` that fail, shrunk, at most ``most``.
 
     The orders, stalls and delays of a program are those of its own text.
@@ -43,8 +44,10 @@ def run_campaign(seeds: range, levels: Mapping[str, int] = DEFAULT_LEVELS, *, bu
         Placement of half buffers: ``rules`` or ``safe``.
     progress
         Called with each seed that is done.
+    make
+        Returns the program of a seed.
     """
     def test(program: FuzzProgram) -> None:
         compare_program(program, levels, seed=sum(map(ord, program.text)), buffers=buffers)
 
-    return campaign(seeds, test, progress=progress, most=most)
+    return campaign(seeds, test, progress=progress, most=most, make=make)

@@ -44,6 +44,9 @@ _CAVEAT = "Ours are figures before layout. What others have not published stands
 
 
 Slack = Annotated[bool, typer.Option("--slack", help="More half buffers in loops: faster, larger.")]
+DesignSlack = Annotated[bool | None, typer.Option(
+    "--slack/--no-slack", help="More half buffers in loops: faster, larger.",
+    show_default="as the design has it for the PDK")]
 Width = Annotated[int, typer.Option(min=4, max=32, help="Bits of numbers.")]
 PdkName = Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi and click.")]
 BackendName = Annotated[Backend, typer.Option(help="Circuit to make.")]
@@ -74,12 +77,15 @@ class Design:
         Figures to stand beside ours.
     iterations
         Iterations of the loop in a call, if it always takes so many.
+    slack
+        PDKs in which its dual-rail circuit has more half buffers in loops (pass P11) unless told otherwise.
     """
 
     name: str
     make: Callable[[int], Process]
     peers: tuple[Peer, ...] = ()
     iterations: int | None = None
+    slack: tuple[str, ...] = ()
 
     def subject(self, width: int, settings: Settings, progress: Progress | None = None) -> Subject:
         """Return the function of a width with random calls."""
@@ -108,7 +114,7 @@ def _app(design: Design) -> typer.Typer:
 
     @app.command("build")
     def build(width: Width = 8, backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130,
-              slack: Slack = False, calls: Calls = 20, seed: Seed = 0,
+              slack: DesignSlack = None, calls: Calls = 20, seed: Seed = 0,
               out: Annotated[Path | None, typer.Option(
                   help="Folder of the results; replaced as a whole.",
                   show_default=f"build/{design.name}-BACKEND-WIDTH")] = None) -> None:
@@ -117,7 +123,7 @@ def _app(design: Design) -> typer.Typer:
             folder = out or Path("build") / f"{design.name}-{backend}-{width}"
             command = shlex.join(["python", "-m", f"designs.{design.name}", *sys.argv[1:]])
             with show_progress() as progress:
-                settings = _settings(backend, pdk, slack, calls, seed)
+                settings = _settings(design, backend, pdk, slack, calls, seed)
                 result = synthesise(design.subject(width, settings, progress), folder, settings,
                                     command=command, progress=progress, finish=design.per_iteration)
             print_result(result, Console())
@@ -125,22 +131,22 @@ def _app(design: Design) -> typer.Typer:
 
     @app.command("verify")
     def verify_(width: Width = 8, backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130,
-                slack: Slack = False, calls: Calls = 100, seed: Seed = 0) -> None:
+                slack: DesignSlack = None, calls: Calls = 100, seed: Seed = 0) -> None:
         """Compare all levels with Python, token for token."""
         with user_errors():
             with show_progress() as progress:
-                result = design.result(width, _settings(backend, pdk, slack, calls, seed), progress)
+                result = design.result(width, _settings(design, backend, pdk, slack, calls, seed), progress)
             print_result(result, Console())
 
     @app.command("report")
-    def report(backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130, slack: Slack = False,
-               calls: Calls = 20, seed: Seed = 0,
+    def report(backend: BackendName = _CLOCKED, pdk: PdkName = _SKY130,
+               slack: DesignSlack = None, calls: Calls = 20, seed: Seed = 0,
                widths: Annotated[str, typer.Option(help="Widths to compare.")] = ",".join(map(str, WIDTHS)),
                out: Annotated[Path | None, typer.Option(help="Folder for sweep.json.",
                                                         show_default="none")] = None) -> None:
         """Show figures of several widths, beside what others have published."""
         with user_errors():
-            results = {width: design.result(width, _settings(backend, pdk, slack, calls, seed))
+            results = {width: design.result(width, _settings(design, backend, pdk, slack, calls, seed))
                        for width in _widths(widths)}
             _print_sweep(design, results, Console())
             if out is not None:
@@ -151,7 +157,10 @@ def _app(design: Design) -> typer.Typer:
     return app
 
 
-def _settings(backend: Backend, pdk: Pdk, slack: bool, calls: int, seed: int) -> Settings:
+def _settings(design: Design, backend: Backend, pdk: Pdk, slack: bool | None, calls: int,
+              seed: int) -> Settings:
+    if slack is None:
+        slack = str(backend) == "qdi" and str(pdk) in design.slack
     return Settings(backend=str(backend), pdk=str(pdk), calls=calls, seed=seed,
                     passes={"P11": True} if slack else {})
 

@@ -19,12 +19,11 @@ logic is measured with the delays of a kit in a first pass, the chains come in a
 """
 
 from dataclasses import dataclass, field
-from math import ceil
 
+from neurogen.qdi.click.delays import chain_lengths
 from neurogen.qdi.click.logic import LOGIC, ONE, Logic
 from neurogen.qdi.gates.mapping import Kit, Mapped, map_netlist
 from neurogen.qdi.gates.netlist import ZERO, Builder, Channel
-from neurogen.qdi.gates.timing import delays_of
 from neurogen.qdi.graph import Graph, Node
 
 
@@ -91,32 +90,8 @@ def build(graph: Graph, kit: Kit, *, margin: float = MARGIN) -> ClickDesign:
         raise ValueError(f"Margin must be at least 1, not {margin!r}")
     first = _Build(graph, {})
     mapped = map_netlist(first.netlist, kit)
-    cell = min(kit.delay[next(name for name, _ in kit.recipes["NG_DELAY"])]) / 1000
-    delays = delays_of(mapped)
-    least = {gate.output: min(delays.rise[k], delays.fall[k]) for k, gate in enumerate(mapped.netlist.gates)}
-    credit = {name: sum(least[net] for net in nets) for name, nets in first.credits.items()}
-    chains = {name: ceil(max(0.0, margin * delay - credit.get(name, 0.0)) / cell)
-              for name, delay in _paths(mapped, first.paths).items()}
+    chains = chain_lengths(mapped, first.paths, first.credits, margin)
     return ClickDesign(map_netlist(_Build(graph, chains).netlist, kit), chains, margin)
-
-
-def _paths(mapped: Mapped, matched: dict[str, tuple[list[int], ...]]) -> dict[str, float]:
-    """Return the longest delay in ns to the ends of each chain, from where its data was valid."""
-    delays = delays_of(mapped)
-    drivers = {gate.output: k for k, gate in enumerate(mapped.netlist.gates)
-               if mapped.netlist.cells[gate.cell].table}
-    result = {}
-    for name, (ends, stops) in matched.items():
-        known: dict[int, float] = dict.fromkeys(stops, 0.0)
-
-        def arrival(net: int, known: dict[int, float] = known) -> float:
-            if net not in known:
-                k = drivers.get(net)
-                known[net] = 0.0 if k is None else max(delays.rise[k], delays.fall[k]) + max(
-                    arrival(i) for i in mapped.netlist.gates[k].inputs)
-            return known[net]
-        result[name] = max([arrival(net) for net in ends], default=0.0)
-    return result
 
 
 class _Build:

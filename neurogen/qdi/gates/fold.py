@@ -5,8 +5,6 @@ input, a C-element or AND never rises. What is left switches as it would have do
 holds for its folded form.
 """
 
-from dataclasses import replace
-
 from neurogen.qdi.gates.netlist import ZERO, Builder, Channel, Gate, Netlist
 
 
@@ -38,12 +36,16 @@ def fold(b: Builder, alias: dict[int, int], inputs: dict[str, Channel],
         return net
 
     gates = list(b.gates)
+    settled: set[str] = set()  # gates that are as simple as their inputs allow
     changed = True
     while changed:
         changed = False
         kept = []
         for gate in gates:
-            new = tuple(find(net) for net in gate.inputs)
+            new = tuple([find(net) if net in alias else net for net in gate.inputs])
+            if new == gate.inputs and gate.name in settled:
+                kept.append(gate)
+                continue
             result = _simplify(b, gate.cell, new)
             if isinstance(result, int):
                 alias[gate.output] = result
@@ -52,7 +54,9 @@ def fold(b: Builder, alias: dict[int, int], inputs: dict[str, Channel],
             for cell, ins, out in result:
                 changed |= cell != gate.cell
                 if out is None:
-                    kept.append(replace(gate, cell=cell, inputs=ins))
+                    if cell == gate.cell:
+                        settled.add(gate.name)
+                    kept.append(Gate(cell, ins, gate.output, gate.name, gate.block))
                 else:
                     kept.append(Gate(cell, ins, out, b.nets[out], gate.block))
         gates = kept

@@ -22,20 +22,26 @@ def reset_values(netlist: Netlist) -> list[int | None]:
     for gate in netlist.gates:
         for net in gate.inputs:
             readers.setdefault(net, []).append(gate)
+    known: dict[tuple, int | None] = {}
     todo = list(netlist.gates)
     while todo:
         gate = todo.pop()
-        new = _evaluate(netlist.cells[gate.cell], gate, values)
-        if values[gate.output] is None and new is not None:
+        if values[gate.output] is not None:
+            continue
+        key = (gate.cell, *(values[net] for net in gate.inputs))
+        if key not in known:
+            known[key] = _evaluate(netlist.cells[gate.cell], key[1:])
+        new = known[key]
+        if new is not None:
             values[gate.output] = new
             todo += readers.get(gate.output, ())
     return values
 
 
-def _evaluate(cell, gate, values):
+def _evaluate(cell, values):
     if not cell.table:  # flip-flops have an asynchronous reset
         return int(cell.name == "NG_DFFS")
-    choices = [(v,) if v is not None else (0, 1) for v in (values[net] for net in gate.inputs)]
+    choices = [(v,) if v is not None else (0, 1) for v in values]
     results = {cell.table[sum(w for w, x in zip(cell.weights, inputs, strict=True) if x)]
                for inputs in product(*choices)}
     if len(results) == 1 and HOLD not in results:

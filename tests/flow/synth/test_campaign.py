@@ -1,4 +1,6 @@
-"""Four levels agree on random programs; all 300 of them at all levels are for the night."""
+"""The levels agree on random programs: 300 small ones here, 300 of the usual size for the night."""
+
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -6,10 +8,19 @@ from typer.testing import CliRunner
 import neurogen.flow.synth.levels as levels
 from neurogen.flow.cli import app
 from neurogen.flow.synth.campaign import run_campaign
+from neurogen.qdi.fuzz import random_program
 
 
-def failures(seeds, chosen):
-    return [(f.seed, str(f.error), f.program.text) for f in run_campaign(seeds, chosen)]
+def failures(seeds, chosen, **options):
+    return [(f.seed, str(f.error), f.program.text) for f in run_campaign(seeds, chosen, **options)]
+
+
+@pytest.mark.parametrize("first", range(0, 300, 50))
+def test_300_small_programs_agree_at_all_levels(first):
+    """Tokens, the clocked circuit with stalls, gates with random delays up to 1:1000, Click circuits."""
+    levels = {"tokens": 1, "clocked": 1, "gates": 1, "click ihp" if first % 100 else "click": 1}
+    small = partial(random_program, width=4, calls=2, most=2)
+    assert failures(range(first, first + 50), levels, make=small) == []
 
 
 def test_clocked_circuits_with_stalls_agree_with_python():

@@ -7,6 +7,7 @@ import pytest
 
 from designs.if_neuron import DESIGN as NEURON
 from neurogen import qdi
+from neurogen.flow.synth.load import random_stimuli
 from neurogen.qdi import State, U, compile
 from neurogen.qdi.click import build, cycle_time, simulate
 from neurogen.qdi.click.build import _Build
@@ -107,6 +108,19 @@ def test_data_that_waits_for_a_full_register_is_there_before_its_request(seed, v
     """Latches that opened with the click gave the old word: the request was faster than they."""
     program = random_program(seed)
     check_click(program.process(), program.stimuli, "sg13g2", variation)
+
+
+@pytest.mark.parametrize("width", [12, 16])
+def test_a_bit_that_chooses_for_many_has_settled_before_it_is_new(width):
+    """Its flip-flop drives a multiplexer for each bit and is slower than that of the request."""
+    function = NEURON.make(width)
+    graph = compile(function)
+    tokens, expected = streams(graph, function, random_stimuli(function, 4))
+    design = build(graph, load_kit("sg13g2"))
+    for seed in range(8):
+        result = simulate(design, tokens, {k: len(v) for k, v in expected.items()},
+                          variation=(0.0, 0.1, 0.05)[seed % 3], seed=seed)
+        assert result.streams == expected and not result.hazards, seed
 
 
 def test_source_gives_its_constant():
