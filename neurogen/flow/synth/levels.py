@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from neurogen.flow.synth.clocked import run_amaranth, run_verilator
+from neurogen.flow.synth.icarus import run_icarus
 from neurogen.flow.tools import SimulationError
 from neurogen.qdi import Graph, Process, click, simulate
 from neurogen.qdi.compile import compare, compile, stimuli_of
@@ -24,6 +25,7 @@ __all__ = ["LEVELS", "Level", "Stimulus", "agree", "prepare"]
 
 _STALLS = (0.0, 0.3, 0.7)
 _SPREADS = (30.0, 1000.0, 3.0, 300.0)
+_ICARUS_SPREADS = (30.0, 3.0, 100.0)
 _VARIATIONS = (0.0, 0.1, 0.05)
 _BUDGET = 20_000_000  # transitions
 
@@ -121,6 +123,15 @@ def _gates(s: Stimulus, runs: int, seed: int, *, threshold: bool = False) -> str
     return f"random delays, spread to 1:{max(spreads):g}; no hazard or illegal code, quiet at the end"
 
 
+def _icarus(s: Stimulus, runs: int, seed: int, *, threshold: bool = False) -> str:
+    netlist = build(s.graph, threshold=threshold)
+    spreads = [_ICARUS_SPREADS[(seed + k) % len(_ICARUS_SPREADS)] for k in range(runs)]
+    for k, spread in enumerate(spreads):
+        streams = run_icarus(netlist, s.unsigned, s.wanted, seed=seed + k, spread=spread)
+        compare(s.graph, s.expected, streams, f"Icarus (delays 1 to {spread:g}, seed {seed + k})")
+    return f"the emitted Verilog in Icarus, random delays, spread to 1:{max(spreads):g}"
+
+
 def _click(s: Stimulus, runs: int, seed: int, *, kit: str) -> str:
     design = click.build(s.graph, load_kit(kit))
     chosen = [_VARIATIONS[(seed + k) % len(_VARIATIONS)] for k in range(runs)]
@@ -151,7 +162,8 @@ def _trouble(result: GateResult) -> str:
 
 # Name: function that runs a level and raises `Mismatch`, `Deadlock` or `SimulationError`.
 LEVELS = {"tokens": _tokens, "clocked": _clocked, "verilog": _verilog, "gates": _gates,
-          "threshold gates": partial(_gates, threshold=True), "click": partial(_click, kit="sky130"),
+          "threshold gates": partial(_gates, threshold=True), "icarus": _icarus,
+          "icarus threshold gates": partial(_icarus, threshold=True), "click": partial(_click, kit="sky130"),
           "click ihp": partial(_click, kit="sg13g2")}
 
 

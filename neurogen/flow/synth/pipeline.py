@@ -14,6 +14,7 @@ from neurogen.flow.synth.bundled import check_click, make_click
 from neurogen.flow.synth.clocked import emit_verilog, run_amaranth, run_verilator
 from neurogen.flow.synth.drawing import stand_alone
 from neurogen.flow.synth.dual_rail import PDKS, make_dual_rail
+from neurogen.flow.synth.icarus import installed
 from neurogen.flow.synth.levels import Level, Stimulus, agree, prepare
 from neurogen.flow.synth.load import random_stimuli, source_lines
 from neurogen.flow.synth.page import Facts, Table, render
@@ -196,6 +197,8 @@ def verify(subject: Subject, settings: Settings, progress: Progress | None = Non
     for name, runs in _levels(settings).items():
         say(f"Comparing {name} with Python", 0, 0)
         result.levels += agree(subject.stimulus, {name: runs}, seed=settings.seed)
+    if settings.backend == "qdi" and not installed():
+        result.notes.append("Icarus Verilog: not run: iverilog is not on PATH")
     say("Measuring", 0, 0)
     _MEASURE[settings.backend](result, settings)
     result.seconds = time.perf_counter() - start
@@ -236,7 +239,12 @@ def synthesise(subject: Subject, out: Path, settings: Settings, *, command: str 
 def _levels(settings: Settings) -> dict[str, int]:
     if settings.levels is not None:
         return settings.levels
-    return {"tokens": 4, "clocked": 3} | ({settings.gates: 4} if settings.backend in _ASYNCHRONOUS else {})
+    levels = {"tokens": 4, "clocked": 3}
+    if settings.backend in _ASYNCHRONOUS:
+        levels[settings.gates] = 4
+    if settings.backend == "qdi" and installed():
+        levels["icarus" if settings.gates == "gates" else f"icarus {settings.gates}"] = 1
+    return levels
 
 
 def _certificate(graph: Graph) -> str:

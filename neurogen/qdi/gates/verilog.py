@@ -151,7 +151,8 @@ def bench_verilog(n: Netlist, tokens: Mapping[str, Sequence[int]], expected: Map
     bundled borders.
     """
     lines = ["`timescale 1ns/1ps", "module bench;", "  reg rst = 1;",
-             f"  integer left = {sum(expected.values())};"]
+             f"  integer left = {sum(expected.values())};",
+             *(f"  integer due_{_safe(name)} = {expected.get(name, 0)};" for name in n.outputs)]
     wiring = [".rst(rst)"] if n.rst else []
     for side, channels in ((0, n.inputs), (1, n.outputs)):
         for name, c in channels.items():
@@ -178,8 +179,9 @@ def bench_verilog(n: Netlist, tokens: Mapping[str, Sequence[int]], expected: Map
     for name, c in n.outputs.items():
         ports, ack = _ports(name, c), f"{_safe(name)}_a"
         valid, neutral, value = _conditions(ports, c)
+        due = f"due_{_safe(name)}"
         lines += ["  always begin", f"    wait ({valid}); $display(\"{name} %0d\", {value});",
-                  "    left = left - 1;",
+                  f"    if ({due} > 0) begin {due} = {due} - 1; left = left - 1; end",
                   f"    #1 {ack} = 1; wait ({neutral}); #1 {ack} = 0;",
                   f"    if (left == 0) begin #{reset} $display(\"done\"); $finish; end", "  end"]
     return "\n".join([*lines, "endmodule", ""])

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,8 @@ def test_dual_rail_circuit_is_compared_at_the_gates_and_mapped(tmp_path, pdk, le
                  "--calls", 10)
     assert result.exit_code == 0, result.output + result.stderr
     data = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [entry["name"] for entry in data["levels"]] == ["tokens", "clocked", level]
+    icarus = ["icarus" if level == "gates" else f"icarus {level}"] if shutil.which("iverilog") else []
+    assert [entry["name"] for entry in data["levels"]] == ["tokens", "clocked", level, *icarus]
     assert data["backend"] == "qdi" and f"PASS  {level} = Python" in result.stdout
     netlist = (tmp_path / "out" / "neuron.v").read_text()
     assert int(data["figures"][f"cells, {pdk}"].replace(",", "")) == netlist.count(f"{cell.split('_')[0]}_")
@@ -71,6 +73,14 @@ def test_blocks_that_click_lacks_are_named(tmp_path):
     assert re.search(r"^error: histogram needs blocks that Click lacks: QDI_ram \(\S*functions\.py:\d+:\d+\)"
                      r"; take --backend qdi or clocked$", result.stderr, re.M)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["kept"]
+
+
+def test_without_icarus_the_report_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run(f"{FUNCTIONS}:add_test", "--backend", "qdi", "--out", tmp_path / "out", "--calls", 3)
+    assert result.exit_code == 0, result.output + result.stderr
+    line = "Icarus Verilog: not run: iverilog is not on PATH"
+    assert line in result.stdout and line in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_graph_that_is_written_is_the_one_that_was_verified(tmp_path):
