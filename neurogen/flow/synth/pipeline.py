@@ -188,10 +188,14 @@ def verify(subject: Subject, settings: Settings, progress: Progress | None = Non
     ------
     Mismatch, Deadlock, SimulationError
         If a level does not agree.
+    UserError
+        If the backend lacks a block.
     """
     start = time.perf_counter()
     say = progress or (lambda *_: None)
     graph = subject.stimulus.graph
+    if settings.backend == "click":
+        check_click(graph)
     result = Result(subject, settings.backend, certificate=_certificate(graph),
                     blocks=dict(sorted(Counter(node.kind for node in graph.blocks).items())))
     for name, runs in _levels(settings).items():
