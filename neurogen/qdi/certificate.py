@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from neurogen.qdi.graph import Graph
-from neurogen.qdi.handshakes import Model
+from neurogen.qdi.handshakes import Endless, Model
 
 
 __all__ = ["Certificate", "certify"]
@@ -56,6 +56,13 @@ def certify(graph: Graph, *, budget: int = 2_000_000) -> Certificate:
         model = Model(graph)
     except KeyError as error:
         return Certificate(fallback, 0, f"a block of kind {error.args[0]} has no handshake model")
+    try:
+        return _explore(model, budget, fallback)
+    except Endless as error:
+        return Certificate(fallback, 0, str(error))
+
+
+def _explore(model: Model, budget: int, fallback: str) -> Certificate:
     index: dict[tuple, int] = {}
     back: list[list[tuple[int, int]]] = []
     states: list[tuple] = []

@@ -11,7 +11,7 @@ from neurogen.qdi.graph import Graph, Node
 from neurogen.qdi.steering import BUFFERS, SIMPLE, choices, phase_numbers
 
 
-__all__ = ["Model"]
+__all__ = ["Endless", "Model"]
 
 
 class Model:
@@ -247,7 +247,11 @@ class Model:
 
     def _settle(self, v, a, x, rules) -> tuple[tuple, int]:
         todo, waiting = deque(rules), set(rules)
+        left = 10_000 + 200 * len(self.rules)
         while todo:
+            left -= 1
+            if left < 0:
+                raise Endless(f"{self.graph.name} goes on for ever without an input or a choice")
             k = todo.popleft()
             waiting.discard(k)
             for channel in self.rules[k](v, a, x):
@@ -291,6 +295,10 @@ class Model:
                 found.append(f"{node.id} has {', '.join(valid)}, waits for "
                              f"{', '.join(neutral) or 'release of ' + ', '.join(full)} ({where})")
         return tuple(found)
+
+
+class Endless(RuntimeError):
+    """A graph that works on by itself: it has no stable states to explore."""
 
 
 class _Pending:

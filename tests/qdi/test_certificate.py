@@ -51,6 +51,19 @@ def test_budget():
     assert graph.notes["buffers"] == "safe" and graph.notes["deadlock"]["status"] == "safe default"
 
 
+@qdi.process(width=4, mode="wrap")
+def beacon(a: qdi.U[4], s: qdi.State[qdi.U[4]] = 3):
+    return s
+
+
+@pytest.mark.filterwarnings("ignore:.*QDI017")
+def test_graph_that_needs_no_input_is_not_explored_for_ever():
+    found = qdi.compile(beacon).notes["deadlock"]
+    assert (found["status"], found["reason"]) == (
+        "safe default", "beacon goes on for ever without an input or a choice")
+    assert qdi.check(beacon, [1, 2, 3], budget=0) == {"o": [3, 3, 3]}
+
+
 def test_dead_graph_is_an_error(monkeypatch):
     monkeypatch.setattr(import_module("neurogen.qdi.compile"), "place_buffers", lambda graph, how: None)
     monkeypatch.setattr(qdi.Graph, "verify", lambda graph, buffers: None)

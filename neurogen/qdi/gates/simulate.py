@@ -235,7 +235,8 @@ class _Run:
         if n.rst:
             self.toggle(n.rst)
         home = None
-        if self._events(100 if clocked else budget // 4):
+        alone = max(50_000, 40 * len(self.s.gates))  # transitions, then it counts as never at rest
+        if self._events(100 if clocked else min(budget // 4, alone)):
             home = self._at_rest()
         for end in ends:
             if isinstance(end, Source):
