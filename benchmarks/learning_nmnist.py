@@ -115,14 +115,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="runs (default 3)")
     parser.add_argument("--recordings", type=int, default=300, help="training recordings (default 300)")
+    parser.add_argument("--tests", type=int, default=100, help="held-out recordings (default 100)")
     parser.add_argument("--rtl", type=int, default=3, help="recordings in RTL, first seed (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
     options = parser.parse_args(arguments)
-    for name, low in (("seeds", 1), ("recordings", 1), ("rtl", 0)):
+    for name, low in (("seeds", 1), ("recordings", 1), ("tests", 1), ("rtl", 0)):
         if getattr(options, name) < low:
             parser.error(f"{name.capitalize()} must be at least {low}, not {getattr(options, name)}")
     try:
-        exact, events, labels = load_cnn()
+        exact, events, labels = load_cnn(options.tests)
         shown, classes = load_nmnist(dataset(_TRAIN), limit=options.recordings, steps=events[0].steps,
                                      binary=False)
     except (DataError, OSError) as error:

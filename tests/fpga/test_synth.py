@@ -87,3 +87,17 @@ def test_an_array_of_amaranth_is_mapped_by_abc9(tmp_path):
     log = synthesise(tmp_path, "ecp5")
     assert not log.startswith("Synthesis failed") and "abc9" in log
     assert read_cells(log)["TRELLIS_FF"] == 9 and Path(tmp_path / "top.json").exists()
+
+
+def test_modules_outside_are_ports_only(tmp_path):
+    """Names with a dot, as Amaranth has them; what they hold is not counted, what is around them is."""
+    inner = ("module \\top.m (input clk, input [7:0] a, output reg [7:0] q);\n"
+             "always @(posedge clk) q <= a; endmodule")
+    outer = ("module top(input clk, input [7:0] a, output [7:0] y); wire [7:0] q;\n"
+             "\\top.m  m (.clk(clk), .a(a), .q(q)); assign y = q ^ {8{a[0]}}; endmodule")
+    found = {}
+    for outside in ((), ("top.m",)):
+        (tmp_path / "top.v").write_text(f"{inner}\n{outer}\n")
+        found[outside] = read_cells(synthesise(tmp_path, "ecp5", outside=outside))
+    assert found[()]["TRELLIS_FF"] == 8 and "TRELLIS_FF" not in found[("top.m",)]
+    assert found[()]["LUT4"] == found[("top.m",)]["LUT4"] == 8
