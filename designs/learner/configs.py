@@ -20,4 +20,4 @@ CONFIGS: dict[str, Learner] = {
     "large": Learner(inputs=120, layers=[LearnLayer(neurons=450, recurrent=True, threshold=512)], classes=36,
                      trace_shift=3, rate_r=11, **_WIDE),
 }
-BOARD_CONFIG = "speech"  # for bitstreams, unless another one is asked for
+BOARD_CONFIG = "large"  # for bitstreams, unless another one is asked for
