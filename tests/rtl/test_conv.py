@@ -144,19 +144,21 @@ def some(count):
     return [(k % 3, k % 8, 3 * k % 8) for k in range(count)]
 
 
-def sums(events, height, width, spec=SPEC):
+def sums(events, height, width, spec=SPEC, **fields):
     """Return what the states of a map are after one INTEGRATE of events at full speed, and should be."""
     weights, found = kernels(spec), []
 
     async def host(bench):
         await bench.load(image(weights))
         await bench.execute(op=Op.INIT, rows=rows_of(height, width))
-        await bench.execute(**integrate(height, width, spec=spec))
+        await bench.execute(**integrate(height, width, spec=spec, **fields))
         await bench.until(bench.dut.idle)  # with `idle`, the last sum is there
         found.append(map_of(await bench.states(rows_of(height, width)), height, width))
 
     bench = Bench(spec).run(host, packed(events))
     assert bench.counts[-1]["events"] == len(events)
+    if fields.get("kernel") == 1:  # the last tap is all that it has
+        weights[:, 1, 1], weights[:, ::2], weights[:, 1, ::2] = weights[:, 0, 0].copy(), 0, 0
     return found[0], summed(weights, events, height, width)
 
 
@@ -171,6 +173,13 @@ def test_operations_on_one_word_at_a_distance(distance):
     events += [(k % 3, 4, 3 + k % (distance + 1)) for k in range(20)]
     found, wanted = sums(events, 8, 8)
     assert (found == wanted).all()
+
+
+def test_banks_without_a_tap_are_left_alone():
+    # Of a 1x1 kernel, eight banks have the row of their neighbour, and do not write it.
+    events = np.random.default_rng(2).integers(0, (3, 5, 5), (90, 3)).tolist()
+    found, wanted = sums(events, 8, 9, kernel=1, pad_y=0, pad_x=0)
+    assert (found == wanted).all() and wanted.any()
 
 
 def test_events_at_every_place_of_a_map():
