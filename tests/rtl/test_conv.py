@@ -346,3 +346,11 @@ def test_operations_beside_a_sweep_wait_for_its_ports(lanes, cycles, taken):
     for counts in (few, many):
         assert counts["cycles"] == 170 + 9 + counts["waiting"]
     assert many["waiting"] - few["waiting"] == (24 - 16) * taken
+
+
+def test_spikes_are_cleared_before_what_follows():
+    spec = replace(SPEC, spike_depth=1024, sweep_cycles=1)  # clearing takes longer than a short sweep
+    (_, _, _, sent), = counted(spec, [
+        {"op": Op.INIT, "spikes": 1, "rows": 1024}, sweep(9),
+        {"op": Op.EMIT, "rows": 9, "tiles": 16, "tiles_x": 4, "tick": 1}])
+    assert sent == 1 + 9 * 9 * spec.total_lanes + 1
