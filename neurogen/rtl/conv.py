@@ -45,15 +45,14 @@ class ConvEngine(wiring.Component):
     Cycles from ``execute`` to ``idle`` while nothing stalls (without ``spec.overlap``):
 
     - INTEGRATE: one per operation, of which an event has ``ops``, and 14 (12); of spikes 23 (21);
-    - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + 18`` (14), two more where it is 3 or 6 and there
-      is ``spec.overlap``; where it is 9 or more, ``sweep_cycles + 10`` (7) per row and
-      ``parameter_rows + 8`` (7);
+    - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + lif_latency(spec) + 15`` (11); where
+      ``sweep_cycles`` is 9 or more, ``sweep_cycles + 10`` (7) per row and ``parameter_rows + 8`` (7);
     - EMIT: one per word, those of population and step included, and 16 (15).
 
     ``done`` of an INTEGRATE comes two cycles before that; of a SWEEP or an EMIT, with ``spec.overlap``, three
     after ``execute``. Counters are lower by 5 for an INTEGRATE and by 4 for the others. Beside a SWEEP an
     operation waits where the ports of the states are taken: in one cycle per row as long as ``sweep_cycles``
-    is 1, 2, 3, 4, or 6, else in two.
+    divides ``1 + lif_latency(spec)``, as 1 to 4 and 6 do, else in two.
 
     Memories are undefined at power-on and keep their contents over a reset; INIT gives them values.
 
