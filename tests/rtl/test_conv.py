@@ -355,3 +355,32 @@ def test_spikes_are_cleared_before_what_follows():
         {"op": Op.INIT, "spikes": 1, "rows": 1024}, sweep(9),
         {"op": Op.EMIT, "rows": 9, "tiles": 16, "tiles_x": 4, "tick": 1}])
     assert sent == 1 + 9 * 9 * spec.total_lanes + 1
+
+
+def test_spikes_are_cleared_up_to_the_last_block():
+    clear = {"op": Op.INIT, "spikes": 1}
+    emit = {"op": Op.EMIT, "tiles": 16, "tiles_x": 4, "rows": 16, "tick": 1}
+    found = counted(SPEC, [sweep(16), clear | {"rows": 16}, emit], [sweep(16), clear | {"rows": 8}, emit])
+    assert [sent for *_, sent in found] == [2, 2 + 8 * 9 * SPEC.total_lanes]
+
+
+@pytest.mark.parametrize("event, blocks", [((4, 4), 1), ((2, 4), 2), ((4, 23), 2), ((4, 24), 2), ((3, 23), 4),
+                                           ((5, 24), 4)])
+def test_events_mark_the_blocks_that_they_touch(event, blocks):
+    # A line of 48 pixels is two blocks of eight tiles.
+    spec = replace(SPEC, state_depth=128, spike_depth=128)
+    dirty = sweep(64, always=0, out_h=12, out_w=48)
+    (_, _, counts, _), (_, _, again, _) = counted(
+        spec, [{"op": Op.INIT, "rows": 128}, integrate(12, 48, spec=spec), dirty], [dirty],
+        words=packed([(0, *event)]))
+    assert counts["rows"] == 8 * blocks and again["rows"] == 0
+
+
+def test_slots_of_a_ring():
+    ring = {"rows": 8, "ring_mask": 3, "ring_stride": 8, "step": 6}
+    emit = {"op": Op.EMIT, "tiles": 8, "tiles_x": 4, "tick": 1}
+    others = [[emit | {"rows": 8, "spike_base": 8 * slot}] for slot in (1, 2, 3)]
+    found = counted(SPEC, [{"op": Op.INIT, "spikes": 1, "rows": 64}, sweep(8) | ring | {"ring_phase": 3},
+                           emit | ring], *others)
+    # Slot (6 + 3) % 4; without the phase it would be 2. Two words are there always.
+    assert [sent - 2 for *_, sent in found] == [0, 8 * 9 * SPEC.total_lanes, 0, 0]
