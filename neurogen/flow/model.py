@@ -4,12 +4,12 @@ import ctypes
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neurogen.flow.batches import Port, Run, bus_operations, chance, payloads
 from neurogen.flow.tools import SimulationError, ToolError
 from neurogen.spec.checks import check_choice, check_int
 
@@ -23,55 +23,6 @@ _FOREVER = 2**64 - 1
 _CHUNK = 200_000  # cycles in C between two chances for Python to see Ctrl-C
 _POINTERS = ("ng_new", "ng_data", "ng_times")
 _NUMBERS = ("ng_cycles", "ng_count", "ng_script_next", "ng_memory_transfers")
-
-
-@dataclass(frozen=True)
-class Port:
-    """A port of the design: its Verilog name, its C++ member, direction, width in bits, size in bytes."""
-
-    name: str
-    member: str
-    input: bool
-    width: int
-    bytes: int
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Element of an array of values; ports of more than 64 bits are rows of 32-bit words."""
-        return np.dtype(f"u{self.bytes}" if self.width <= 64 else "u4")
-
-    @property
-    def words(self) -> int:
-        """Elements of one value: 1 up to 64 bits."""
-        return self.bytes // self.dtype.itemsize
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one `Model.run` did.
-
-    Parameters
-    ----------
-    cycles
-        Clock cycles that it took.
-    outputs
-        Payloads by stream, in order: unsigned, ``(count,)`` up to 64 bits, else ``(count, words)``.
-    moved
-        Payloads that each input stream has accepted.
-    times
-        Cycle (of `Model.cycles`) of each output payload, if ``timestamps`` was given.
-    answers
-        What the bus answered: one word per operation.
-    """
-
-    cycles: int
-    outputs: dict[str, np.ndarray]
-    moved: dict[str, int]
-    times: dict[str, np.ndarray] = field(default_factory=dict)
-    answers: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32))
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.outputs[name]
 
 
 class Model:
@@ -314,20 +265,21 @@ class Model:
         check_int("Cycles", cycles, minimum=0, maximum=2**63)
         inputs = {} if inputs is None else dict(inputs)
         outputs = dict.fromkeys(self.outputs) if outputs is None else dict(outputs)
-        operations = self._script(script)
+        operations = self._operations(script)
         kind, port, quiet = self._until(until, outputs)
         self._call("ng_begin", ctypes.c_uint64(cycles), kind, port, ctypes.c_uint64(quiet))
         kept = []  # keeps the arrays alive that C reads from
         for name, values in inputs.items():
-            kept.append(self._payloads(name, values))
-            self._call("ng_input", self._stream(name, self.inputs), ctypes.c_void_p(kept[-1].ctypes.data),
-                       ctypes.c_uint64(len(kept[-1])), _chance("Idle", idle, name),
+            index = self._stream(name, self.inputs)
+            kept.append(payloads(name, self.ports[f"{name}__payload"], values))
+            self._call("ng_input", index, ctypes.c_void_p(kept[-1].ctypes.data),
+                       ctypes.c_uint64(len(kept[-1])), ctypes.c_uint64(chance("Idle", idle, name)),
                        ctypes.c_uint64(seed + len(kept)))
         for number, (name, limit) in enumerate(outputs.items()):
             self._call("ng_output", self._stream(name, self.outputs),
                        ctypes.c_uint64(_FOREVER if limit is None else limit),
-                       _chance("Backpressure", backpressure, name), ctypes.c_uint64(seed + 1000 + number),
-                       int(timestamps))
+                       ctypes.c_uint64(chance("Backpressure", backpressure, name)),
+                       ctypes.c_uint64(seed + 1000 + number), int(timestamps))
         answers = np.zeros(len(operations), np.uint32)
         self._call("ng_script", ctypes.c_void_p(operations.ctypes.data), ctypes.c_uint64(len(operations)),
                    ctypes.c_void_p(answers.ctypes.data))
@@ -375,42 +327,13 @@ class Model:
             raise ValueError(f"{direction} stream must be one of {', '.join(names) or 'none'}, not {name!r}")
         return [*self.inputs, *self.outputs].index(name)
 
-    def _payloads(self, name: str, values: Any) -> np.ndarray:
-        self._stream(name, self.inputs)
-        port = self.ports[f"{name}__payload"]
-        if port.width > 64:
-            return _wide(name, port, values)
-        array = np.asarray(values)
-        if array.size == 0:
-            return np.zeros(0, port.dtype)
-        if array.dtype.kind in "fO" and all(isinstance(value, int) for value in values):
-            # NumPy makes floats of lists with numbers above and below 2**63.
-            return _wide(name, port, list(values)).view(port.dtype).reshape(-1)
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise TypeError(f"Payloads of {name} must be a list of integers, "
-                            f"not {array.dtype} of shape {array.shape}")
-        for value in (array.min(), array.max()):
-            check_int(f"Payloads of {name}", value, minimum=-2**(port.width - 1), maximum=2**port.width - 1)
-        array = array.astype(np.uint64) & np.uint64(2**port.width - 1)  # negative numbers: two's complement
-        return np.ascontiguousarray(array.astype(port.dtype))
-
-    def _script(self, script: Any) -> np.ndarray:
+    def _operations(self, script: Any) -> np.ndarray:
         if script is None or len(script) == 0:
             return np.zeros((0, 4), np.uint32)
         if self.bus is None:
             raise SimulationError(f"Design {self.top} has no bus")
-        script = np.asarray(script)
-        if script.ndim != 2 or script.shape[1] not in (3, 4) or script.dtype.kind not in "iu":
-            raise TypeError(f"Script must be integers of shape (n, 3) or (n, 4), "
-                            f"not {script.dtype} of shape {script.shape}")
-        operations = np.full((len(script), 4), 2**32 - 1, np.int64)
-        operations[:, :script.shape[1]] = script
-        for column, name, high in ((0, "kind", 2), (1, "adr", None), (2, "dat_w", None)):
-            high = high if high is not None else 2**self.ports[f"{self.bus}__{name}"].width - 1
-            low, top = int(operations[:, column].min()), int(operations[:, column].max())
-            if low < (-2**31 if name == "dat_w" else 0) or top > high:
-                raise ValueError(f"Bus {name} must be between 0 and {high}, not {low if low < 0 else top}")
-        return np.ascontiguousarray((operations & (2**32 - 1)).astype(np.uint32))
+        return bus_operations(script, self.ports[f"{self.bus}__adr"].width,
+                              self.ports[f"{self.bus}__dat_w"].width)
 
     def _until(self, until: str | int | None, outputs: Mapping[str, int | None]) -> tuple[int, int, int]:
         if until is None:
@@ -454,26 +377,3 @@ class Model:
         if self._handle is not None:
             self._free()
             self._handle = None
-
-
-def _wide(name: str, port: Port, values: Any) -> np.ndarray:
-    """Return payloads of more than 64 bits as ``(count, words)``."""
-    if not isinstance(values, np.ndarray) or values.dtype == object:
-        raw = bytearray()
-        for value in values:
-            check_int(f"Payloads of {name}", value, minimum=-2**(port.width - 1), maximum=2**port.width - 1)
-            raw += (int(value) & (2**port.width - 1)).to_bytes(port.bytes, "little")
-        return np.frombuffer(raw, port.dtype).reshape(-1, port.words)
-    if values.dtype != np.uint32 or values.ndim != 2 or values.shape[1] != port.words:
-        raise TypeError(f"Payloads of {name} must be uint32 of shape (count, {port.words}), "
-                        f"not {values.dtype} of shape {values.shape}")
-    if port.width % 32 and len(values) and int(values[:, -1].max()) >> port.width % 32:
-        raise ValueError(f"Payloads of {name} must have {port.width} bits")
-    return np.ascontiguousarray(values)
-
-
-def _chance(name: str, value: float | Mapping[str, float], stream: str) -> ctypes.c_uint64:
-    value = value.get(stream, 0.0) if isinstance(value, Mapping) else value
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} must be a probability from 0 to below 1, not {value!r}")
-    return ctypes.c_uint64(int(value * 2**32))
