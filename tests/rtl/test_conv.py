@@ -384,3 +384,13 @@ def test_slots_of_a_ring():
                            emit | ring], *others)
     # Slot (6 + 3) % 4; without the phase it would be 2. Two words are there always.
     assert [sent - 2 for *_, sent in found] == [0, 8 * 9 * SPEC.total_lanes, 0, 0]
+
+
+def test_events_wait_for_the_rows_that_are_swept():
+    spec = replace(SPEC, state_depth=128, spike_depth=128)
+    layers = [[sweep(64, out_w=48), integrate(12, 48, spec=spec)] for _ in range(3)]
+    layers.append([sweep(64, out_w=48, state_base=64), integrate(12, 48, spec=spec)])
+    words = [word for event in ((0, 1, 1), (0, 5, 46), (0, 11, 47), (0, 4, 4)) for word in packed([event])]
+    first, middle, last, other = (done for done, *_ in counted(spec, *layers, words=words))
+    # A sweep takes two cycles a row, and frees blocks of eight; without one, 13 cycles are enough.
+    assert other < 20 < first < 80 < middle < 140 < last < 160
