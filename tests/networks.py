@@ -24,8 +24,8 @@ KINDS = frozenset({"conv", "dense", "sumpool", "maxpool", "flatten", "concat", "
 
 def random_network(seed: int, *, kinds: frozenset[str] | set[str] = KINDS, layers: int = 3,
                    size: int = 8, channels: int = 4, units: int = 12, kernels: tuple[int, ...] = (1, 3, 5, 7),
-                   strides: tuple[int, ...] = (1, 2), weight_bits: int = 4, state_bits: int = 24,
-                   fraction_bits: int = 6, max_multiplicity: int = 2,
+                   strides: tuple[int, ...] = (1, 2), pools: tuple[int, ...] = (2, 3), weight_bits: int = 4,
+                   state_bits: int = 24, fraction_bits: int = 6, max_multiplicity: int = 2,
                    resets: tuple[str, ...] = ("subtract", "zero")) -> Network:
     """Return a network that depends on nothing but the arguments.
 
@@ -38,6 +38,8 @@ def random_network(seed: int, *, kinds: frozenset[str] | set[str] = KINDS, layer
         Number of populations.
     size, channels, units
         Largest height or width, number of channels of a map, and length of a vector.
+    kernels, strides, pools
+        Sizes of kernels, strides and sizes of pools to choose from.
     weight_bits
         Width of the weights (they are made smaller where `state_bits` asks for it).
     state_bits, fraction_bits
@@ -51,7 +53,7 @@ def random_network(seed: int, *, kinds: frozenset[str] | set[str] = KINDS, layer
     if unknown or not kinds & {"conv", "dense"}:
         raise ValueError(f"Kinds must be of {sorted(KINDS)} with 'conv' or 'dense', not {sorted(kinds)}")
     builder = _Builder(np.random.default_rng(seed), frozenset(kinds), size, channels, units, kernels,
-                       strides, weight_bits, max_multiplicity)
+                       strides, pools, weight_bits, max_multiplicity)
     for layer in range(layers):
         builder.add_layer(layer)
     return builder.finish(state_bits, fraction_bits, resets)
@@ -70,8 +72,9 @@ def random_events(network: Network, seed: int, steps: int, density: float = 0.1)
 
 
 class _Builder:
-    def __init__(self, rng, kinds, size, channels, units, kernels, strides, weight_bits, multiplicity):
-        self.rng, self.kinds, self.kernels, self.strides = rng, kinds, kernels, strides
+    def __init__(self, rng, kinds, size, channels, units, kernels, strides, pools, weight_bits,
+                 multiplicity):
+        self.rng, self.kinds, self.kernels, self.strides, self.pools = rng, kinds, kernels, strides, pools
         self.size, self.channels, self.units, self.weight_bits = size, channels, units, weight_bits
         self.nodes, self.edges, self.shapes = {}, [], {}
         self.streams = []  # nodes that carry events, oldest first
@@ -127,7 +130,7 @@ class _Builder:
             sources += [s for s in self.others(sources[0], len(shape)) if s not in sources][-1:]
         for kind, cls in (("sumpool", SumPool), ("maxpool", MaxPool)):
             if len(shape) == 3 and min(shape[1:]) >= 4 and self.perhaps(kind, 0.25):
-                node = cls(size=self.upto(3, 2))
+                node = cls(size=self.pick(self.pools))
                 shape = node.output_shape(shape)
                 sources = [self.add(f"{kind}{layer}", node, shape, *sources)]
         if len(shape) == 3 and layer and "dense" in self.kinds and self.perhaps("flatten"):

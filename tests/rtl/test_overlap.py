@@ -62,7 +62,7 @@ def networks(spec, seeds):
     kinds = KINDS | {"cuba"} if spec.cuba else KINDS
     for seed in seeds:
         network = random_network(seed, kinds=kinds, layers=3, size=14, channels=6, state_bits=spec.state_bits,
-                                 fraction_bits=3, weight_bits=4)
+                                 fraction_bits=3, weight_bits=4, pools=(2,))  # others do not fit
         yield seed, network, random_events(network, seed, 5, 0.15)
 
 
@@ -71,12 +71,12 @@ def fuzz(model, spec, seeds):
     for seed, network, events in networks(spec, seeds):
         try:
             compile_network(network, spec, observe="all")
-        except ConfigurationError:  # pools of three, and the like
+        except ConfigurationError:  # more weights than there is room for
             continue
         _, found = compare(model, spec, network, events, chance=(0, 0, 0.3, 0.7)[seed % 4], seed=seed)
         spikes += sum(len(recording) for recording in found.spikes.values())
         runs += 1
-    assert runs > len(seeds) / 3 and spikes > 100 * runs
+    assert runs > 0.8 * len(seeds) and spikes > 100 * runs
 
 
 def test_random_networks_in_one_run_equal_golden(plain):
