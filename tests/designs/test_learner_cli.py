@@ -145,6 +145,7 @@ def test_a_hand_over_and_its_sentences(tmp_path, monkeypatch):
         area = {"cell_count": 4321, "logic_um2": 5.0, "sequential_um2": 6.0, "sram_um2": 0.0}
         loader = {"status": "checked", "warnings": []}
         return {"pdk": "SKY130", "area": area, "macros": [], "librelane": loader,
+                "equivalence": {"status": "proved", "reason": "by hand"},
                 "gates": {"values": 12, "cycles": 3, "undefined": 0}, "commands": {"orfs": "make"},
                 "timing": {"status": "not run", "reason": "no OpenSTA"}}
     monkeypatch.setattr(cli, "find_kit", lambda name, root, flow: (name, flow))
@@ -159,6 +160,7 @@ def test_a_hand_over_and_its_sentences(tmp_path, monkeypatch):
     assert seen["verilog"] == (out / "learner.v").read_text() and (out / "asic").is_dir()
     assert "SKY130, after synthesis: 4,321 cells" in result.stdout
     assert "Netlist = RTL in 12 values of outputs over 3 cycles" in result.stdout
+    assert "Formal equivalence: proved (by hand)." in result.stdout
     assert "4,321 cells" in (out / "report.html").read_text()
 
 
