@@ -248,9 +248,7 @@ class _Run:
         self.result.times |= {end.name: end.times for end in sinks}
         self.result.time = self.now
         if home is not None and done and not clocked:
-            border = [*n.inputs.values(), *n.outputs.values()]
-            self.result.quiet = (self._at_rest() == home if not self._ahead(home) else
-                                 not any(any(valid) or ack for valid, ack in map(self._state, border)))
+            self.result.quiet = self._border_rests(sinks) if self._ahead(home) else self._at_rest() == home
         if not self.result.finished:
             self.result.waiting = self._waiting(done)
 
@@ -326,6 +324,15 @@ class _Run:
         n = self.s.netlist
         return any(any(valid) and n.blocks.get(name.rpartition(".")[0], ("init", ""))[0] not in _MOVERS
                    for name, (valid, _) in zip(n.channels, home, strict=True))
+
+    def _border_rests(self, sinks) -> bool:
+        """Whether inputs are neutral and outputs without a token; what needs no input may be there ahead."""
+        n = self.s.netlist
+        ahead = {end.name for end in sinks if len(end.tokens) > end.expected}
+        inputs = [self._state(c) for c in n.inputs.values()]
+        outputs = [self._state(c) for name, c in n.outputs.items() if name not in ahead]
+        return not (any(any(valid) or ack for valid, ack in inputs)
+                    or any(all(valid) or ack for valid, ack in outputs))
 
     def _waiting(self, stopped: bool) -> list[str]:
         """Return a line for each block that holds a token and lacks another, or that does not go on."""

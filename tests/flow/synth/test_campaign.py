@@ -37,6 +37,8 @@ def test_a_table_whose_first_source_depends_on_it():
 
 def test_results_of_a_state_that_come_ahead_of_the_next_call():
     assert failures([84], {"gates": 1, "click": 1, "click ihp": 1}) == []
+    small = partial(random_program, width=4, calls=2, most=2)
+    assert failures([207, 235], {"gates": 1}, make=small) == []
 
 
 @pytest.mark.slow
