@@ -45,7 +45,7 @@ def tool(path, body):
 @pytest.fixture
 def tools(monkeypatch, tmp_path):
     """Stand-ins for the slow tools; returns a function that sets what nextpnr finds."""
-    monkeypatch.setattr(fpga.build, "synthesise", lambda folder, family: "synthesised")
+    monkeypatch.setattr(fpga.build, "synthesise", lambda folder, family, places: "synthesised")
     monkeypatch.setenv("ICEPACK", tool(tmp_path / "pack", "open(sys.argv[2], 'w').write('bits')"))
 
     def found(report):
@@ -97,7 +97,7 @@ def test_unknown_board_lists_those_there_are(tmp_path):
     message = f"Board must be one of {', '.join(BOARDS)}, not 'zedboard'"
     with pytest.raises(ValueError, match=f"^{message}$"):
         build_fpga(TINY, "zedboard", tmp_path / "out")
-    assert find_board(DEFAULT_BOARD).config == "default"
+    assert find_board(DEFAULT_BOARD).config == "half"
 
 
 def test_missing_tool_says_what_to_install(monkeypatch, tmp_path):
