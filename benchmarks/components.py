@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from amaranth.back import verilog
-from amaranth.lib import wiring
 from rich.progress import Progress
 
 from benchmarks.common import report
 from designs.learner.configs import CONFIGS
 from fpga.synth import read_cells, synthesise
 from neurogen.flow.tools import ToolError
+from neurogen.flow.verilator import to_verilog
 from neurogen.mapping.config import load_config
 from neurogen.rtl.address import AddressGenerator
 from neurogen.rtl.bus import AxiLiteToWishbone
@@ -46,7 +46,7 @@ _COLUMNS = {"component": "component", "size": "size", "LUT4": "LUT4", "CCU2C": "
             "DP16KD": "block RAM", "MULT18X18D": "mult", "TRELLIS_DPR16X4": "LUT RAM"}
 
 
-def components(spec: MegaSpec) -> dict[str, tuple[str, Callable[[], wiring.Component]]]:
+def components(spec: MegaSpec) -> dict[str, tuple[str, Callable[[], Any]]]:
     """Return components by name: what size they are, and how to make one."""
     neurons = Lif(shape=(256,), threshold=500, decay=3686, state_bits=12, v_lo=-1024, v_hi=1023)
     link = HostLinkSpec(divisor=4, slot_log2=8, in_words=64, out_words=64)
@@ -66,7 +66,7 @@ def components(spec: MegaSpec) -> dict[str, tuple[str, Callable[[], wiring.Compo
     }
 
 
-def measure(component: wiring.Component) -> dict[str, int]:
+def measure(component: Any) -> dict[str, int]:
     """Return the cells of a component.
 
     Raises
@@ -75,7 +75,7 @@ def measure(component: wiring.Component) -> dict[str, int]:
         If there is no Yosys, or it fails.
     """
     with TemporaryDirectory() as folder:
-        (Path(folder) / "top.v").write_text(verilog.convert(component, name="top", emit_src=False), "utf-8")
+        (Path(folder) / "top.v").write_text(to_verilog(component, "top"), "utf-8")
         found = read_cells(synthesise(Path(folder), "ecp5"))
     return {name: found.get(name, 0) for name in CELLS}
 
