@@ -69,8 +69,8 @@ def lif_latency(spec: MegaSpec) -> int:
 def _lif_registered(spec):
     # Where events share the ports of the states, reads and writes of rows have to fall together: a row is
     # written `sweep_cycles + 1 + latency` cycles after the operations that it collides with have read.
-    cycles = spec.sweep_cycles
-    return spec.overlap and cycles < BANKS and (1 + LifDatapath.LATENCY) % cycles != 0
+    cycles, apart = spec.sweep_cycles, 1 + LifDatapath.LATENCY
+    return spec.overlap and cycles < BANKS and apart % cycles != 0 and (apart + 2) % cycles == 0
 
 
 class Cluster(wiring.Component):
