@@ -92,7 +92,7 @@ _ASIC = "--target asic"
 Network = Annotated[Path, typer.Option(help="Network: a .nir file, or an integer network (.npz).",
                                        show_default="the digits network that ships")]
 Config = Annotated[str | None, typer.Option(
-    help="Configuration: mini, edge, half, default, wide, max, or a YAML file.",
+    help="Configuration: mini, edge, default, wide, max, or a YAML file.",
     show_default=f"the board's, or {DEFAULT_CONFIG}")]
 BoardName = Annotated[str | None, typer.Option(help="Board.", show_default="ULX3S-85F, for --target fpga")]
 EventFile = Annotated[Path | None, typer.Option(

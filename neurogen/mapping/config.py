@@ -14,7 +14,7 @@ __all__ = ["CONFIGS", "load_config"]
 
 _FOLDER = Path(__file__).parent / "configs"
 # Names of the configurations that ship, smallest first.
-CONFIGS = ("mini", "edge", "half", "default", "wide", "max")
+CONFIGS = ("mini", "edge", "default", "wide", "max")
 
 
 def load_config(name_or_path: str | Path) -> MegaSpec:

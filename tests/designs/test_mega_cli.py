@@ -192,7 +192,7 @@ def damaged(path, source, change):
     (["verify", "--network", "a.txt"], "Network must be a .nir or .npz file, not a.txt"),
     (["verify", "--network", DIGITS_NIR, "--rule", "tea"], "Discretisation must be one of 'euler'"),
     (["verify", "--network", DIGITS_NIR, "--dt", "-1"], "dt must be a number of seconds above 0"),
-    (["verify", "--config", "huge"], "one of mini, edge, half, default, wide, max, not 'huge'"),
+    (["verify", "--config", "huge"], "one of mini, edge, default, wide, max, not 'huge'"),
     (["verify", "--board", "toaster"], "Board must be one of ulx3s-85f, "),
     (["verify", "--trace", "a.png"], "Waveforms must go to a .fst or .vcd file, not a.png"),
     (["run", "--out", "a.png"], "Spikes must go to a .npz or .csv file, not a.png"),
@@ -292,7 +292,7 @@ def test_a_configuration_that_no_board_takes_is_refused_before_anything_slow(mon
     monkeypatch.setattr(pipeline, "_verify", lambda *_: pytest.fail("verified what cannot be built"))
     line = fails("build", "--target", "fpga", "--config", "max", "--out", tmp_path / "out")
     assert line == ("Configuration for ulx3s-85f must do without external memory, and this one has it; "
-                    "half is the one for this board")
+                    "edge is the one for this board")
     assert not (tmp_path / "out").exists()
 
 

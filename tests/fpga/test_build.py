@@ -97,7 +97,7 @@ def test_unknown_board_lists_those_there_are(tmp_path):
     message = f"Board must be one of {', '.join(BOARDS)}, not 'zedboard'"
     with pytest.raises(ValueError, match=f"^{message}$"):
         build_fpga(TINY, "zedboard", tmp_path / "out")
-    assert find_board(DEFAULT_BOARD).config == "half"
+    assert find_board(DEFAULT_BOARD).config == "edge"
 
 
 def test_missing_tool_says_what_to_install(monkeypatch, tmp_path):

@@ -45,7 +45,7 @@ def test_a_file_is_the_spec(tmp_path):
 
 
 def test_unknown_name_lists_the_known_ones():
-    message = "Configuration must be a YAML file or one of mini, edge, half, default, wide, max, not 'huge'"
+    message = "Configuration must be a YAML file or one of mini, edge, default, wide, max, not 'huge'"
     with pytest.raises(ConfigurationError, match=f"^{message}$"):
         load_config("huge")
 
