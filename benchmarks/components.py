@@ -9,14 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.progress import Progress
 
 from benchmarks.common import report
 from designs.learner.configs import CONFIGS
-from fpga.synth import read_cells, synthesise
+from fpga.synth import count_cells
 from neurogen.flow.tools import ToolError
 from neurogen.flow.verilator import to_verilog
 from neurogen.mapping.config import load_config
@@ -38,10 +37,9 @@ from neurogen.spec.lif import Lif
 from neurogen.spec.mega import MegaSpec
 
 
-__all__ = ["CELLS", "components", "measure"]
+__all__ = ["components", "main"]
 
 
-CELLS = ("LUT4", "CCU2C", "TRELLIS_FF", "DP16KD", "MULT18X18D", "TRELLIS_DPR16X4")
 _COLUMNS = {"component": "component", "size": "size", "LUT4": "LUT4", "CCU2C": "carry", "TRELLIS_FF": "FF",
             "DP16KD": "block RAM", "MULT18X18D": "mult", "TRELLIS_DPR16X4": "LUT RAM"}
 
@@ -66,20 +64,6 @@ def components(spec: MegaSpec) -> dict[str, tuple[str, Callable[[], Any]]]:
     }
 
 
-def measure(component: Any) -> dict[str, int]:
-    """Return the cells of a component.
-
-    Raises
-    ------
-    ToolError
-        If there is no Yosys, or it fails.
-    """
-    with TemporaryDirectory() as folder:
-        (Path(folder) / "top.v").write_text(to_verilog(component, "top"), "utf-8")
-        found = read_cells(synthesise(Path(folder), "ecp5"))
-    return {name: found.get(name, 0) for name in CELLS}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.components", description=__doc__,
@@ -99,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             for name in wanted:
                 size, make = found[name]
-                rows.append({"component": name, "size": size} | measure(make()))
+                rows.append({"component": name, "size": size} | count_cells(to_verilog(make(), "top")))
                 progress.advance(task)
         except ToolError as error:
             print(error, file=sys.stderr)

@@ -16,7 +16,8 @@ from rich.progress import Progress
 
 from benchmarks.common import report
 from designs.learner.configs import CONFIGS
-from designs.learner.work import CELLS, cells
+from designs.learner.work import cells
+from fpga.synth import CELLS
 from neurogen.flow.tools import ToolError
 from neurogen.spec.learning import Learner, LearnLayer
 

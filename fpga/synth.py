@@ -6,12 +6,16 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from neurogen.flow.tools import ToolError, run_tool
 
 
-__all__ = ["read_cells", "synthesise", "yosys_version"]
+__all__ = ["CELLS", "count_cells", "read_cells", "synthesise", "yosys_version"]
 
+
+# Cells of an ECP5: LUTs, carries of two, flip-flops, LUTs as memories of 16 words of 4 bits, block RAMs.
+CELLS = ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
 
 _READ = ["read_verilog top.v", "hierarchy -top top"]
 # Multiplications with an operand of up to four bits cost a few LUTs: multipliers are for the others.
@@ -26,6 +30,8 @@ _LUTS = {
     "abc9": [f"{_ECP5} map_luts:check"],
     "abc": ["abc -lut 4 -dress", "clean", f"{_ECP5} map_cells:check"],
 }
+# Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
+_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
 # Amaranth calls elements of arrays as abc9 calls bits: after it Yosys would have two wires of one name.
 _ELEMENT = re.compile(r"\\\S*\[\S*")
 # A process of its own: its memory comes back, and failed assertions of Yosys end it only.
@@ -60,7 +66,8 @@ def synthesise(folder: Path, family: str, places: Sequence[tuple[str, str]] = ()
         If there is no Yosys, or it fails.
     """
     source = folder / "top.v"
-    text = _ELEMENT.sub(lambda name: name[0].replace("[", ".").replace("]", ""), source.read_text("utf-8"))
+    text = _ZEROS.sub("", source.read_text("utf-8"))
+    text = _ELEMENT.sub(lambda name: name[0].replace("[", ".").replace("]", ""), text)
     source.write_text(text, encoding="utf-8")
     read = [*_READ, *(f"blackbox {name}" for name in outside)]
     write = [line for pattern, place in places for line in (
@@ -75,6 +82,27 @@ def synthesise(folder: Path, family: str, places: Sequence[tuple[str, str]] = ()
         if "Assert" not in error.output:
             raise
         return f"{error}\n" + _run(folder, "top.ys", [*mapped, *_LUTS["abc"], *write])
+
+
+def count_cells(verilog: str, *, outside: Sequence[str] = ()) -> dict[str, int]:
+    """Return the cells of an ECP5, by `CELLS`, that Yosys needs for a module ``top`` with no board around it.
+
+    Parameters
+    ----------
+    verilog
+        Source.
+    outside
+        As for `synthesise`; what is outside is not counted.
+
+    Raises
+    ------
+    ToolError
+        If there is no Yosys, or it fails.
+    """
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "top.v").write_text(verilog, encoding="utf-8")
+        found = read_cells(synthesise(Path(folder), "ecp5", outside=outside))
+    return {name: found.get(name, 0) for name in CELLS}
 
 
 def read_cells(log: str) -> dict[str, int]:

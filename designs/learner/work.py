@@ -1,7 +1,5 @@
 """What the commands of the learner do: samples, weights, adaptation, cells."""
 
-import re
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,14 +17,10 @@ from neurogen.spec.learning import Learner
 from neurogen.spec.learning_bus import Region
 
 
-__all__ = ["CELLS", "MEMORIES", "Work", "adapt", "cells", "load_weights", "random_work", "starting_weights"]
+__all__ = ["MEMORIES", "Work", "adapt", "cells", "load_weights", "random_work", "starting_weights"]
 
 
-# Cells of an ECP5: LUTs, carries of two, flip-flops, LUTs as memories of 16 words of 4 bits, block RAMs.
-CELLS = ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
 MEMORIES = (*(region.name.lower() for region in Region), "active", "events", "open")
-# Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
-_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
 
 
 class Work(NamedTuple):
@@ -120,11 +114,8 @@ def cells(spec: Learner, *, memories: bool = True) -> dict[str, int]:
     memories
         With its memories; else they are black boxes that the cells do not count.
     """
-    from fpga.synth import read_cells, synthesise
+    from fpga.synth import count_cells
 
-    text = _ZEROS.sub("", to_verilog(LearnEngine(spec), "top"))
+    text = to_verilog(LearnEngine(spec), "top")
     outside = [] if memories else [f"top.{name}" for name in MEMORIES if f"module \\top.{name} (" in text]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "top.v").write_text(text, encoding="utf-8")
-        found = read_cells(synthesise(Path(folder), "ecp5", outside=outside))
-    return {name: found.get(name, 0) for name in CELLS}
+    return count_cells(text, outside=outside)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import learner_area
 from benchmarks.learning_nmnist import NETWORK, Features, measure, pooled
-from designs.learner.work import CELLS
+from fpga.synth import CELLS
 from neurogen.spec.events import Events
 
 
