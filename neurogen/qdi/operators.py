@@ -143,9 +143,11 @@ class Operators(Wiring):
         a, b = (self.fit(self.wire(v), field.width) for v in op.args)
         return self.block("equal", {"width": field.width}, {"a": a, "b": b})
 
+    # a condition is taken in one bit: its channel may be wider than its interval, as that of a counter, which
+    # comes out of its loop's test with its last value, too
     def _op_mask(self, op, w):
         c, x = op.args
-        return self.block("mask", {"width": w}, {"c": self.wire(c), "x": self.operand(x, w)})
+        return self.block("mask", {"width": w}, {"c": self.operand(c, 1), "x": self.operand(x, w)})
 
     def _op_ternary(self, op, w):
         c, x, y = op.args
@@ -153,8 +155,8 @@ class Operators(Wiring):
         if a is not None and b is not None:
             mask = (1 << w) - 1
             return self.block("lut", {"in_widths": (1,), "out_width": w, "table": (b & mask, a & mask)},
-                              {"i0": self.wire(c)})
-        return self.block("ternary", {"width": w}, {"c": self.wire(c), "x": self.operand(x, w),
+                              {"i0": self.operand(c, 1)})
+        return self.block("ternary", {"width": w}, {"c": self.operand(c, 1), "x": self.operand(x, w),
                                                     "y": self.operand(y, w)})
 
     def _op_rom(self, op, w):

@@ -7,13 +7,23 @@ import pytest
 from neurogen import qdi
 from neurogen.qdi import U
 from neurogen.qdi.compile import PASSES
-from neurogen.qdi.fuzz import FuzzProgram, campaign, random_options, random_program, shrink
+from neurogen.qdi.fuzz import FuzzProgram, campaign, make_process, random_options, random_program, shrink
 from tests.qdi.functions import latch
 
 
 def test_300_programs():
     failures = campaign(range(300))
     assert [(f.seed, f.error, f.program.text) for f in failures] == []
+
+
+@pytest.mark.parametrize("value", ["a | (i if i & 1 else a)", "a + (a if i & 1 else 0)",
+                                   "a + (5 if i & 1 else 2)"], ids=["ternary", "mask", "table"])
+@pytest.mark.parametrize("passes", [{}, {"P3": False}, {"P4": False, "P8": False}],
+                         ids=["all", "no_P3", "no_P4"])
+def test_a_counter_of_two_rounds_is_a_condition(value, passes):
+    """The counter's channel also carries its last value, 2, but the body takes one bit (seed 3183)."""
+    text = f"def f(a: U[8]) -> U[8]:\n    for i in range(2):\n        a = {value}\n    return a\n"
+    qdi.check(make_process(text), [0, 5, 130, 255], passes=passes)
 
 
 def test_programs_are_what_they_should_be():
