@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def read_netlist(
         raise NetlistError(f"Netlist {path} must have a module {top}, and has {', '.join(modules)}")
     reader = _Reader(modules, library, frozenset(macros))
     ports = reader.walk(top, "", None)
-    return Netlist(top, reader.names, ports, reader.cells, reader.macros, library)
+    return reader.joined(Netlist(top, reader.names, ports, reader.cells, reader.macros, library))
 
 
 class _Reader:
@@ -110,6 +110,26 @@ class _Reader:
         self.names = ["0", "1"]
         self.cells: list[Instance] = []
         self.macros: list[Instance] = []
+        # Nets that a port makes one with another: outputs of one net, or constant, or fed through.
+        self.same: dict[int, int] = {}
+
+    def root(self, net: int) -> int:
+        """Return the net that stands for this one and all that are the same."""
+        while net in self.same:
+            net = self.same[net]
+        return net
+
+    def joined(self, netlist: Netlist) -> Netlist:
+        """Return a netlist in which nets that are the same have one number."""
+        if not self.same:
+            return netlist
+
+        def renamed(instances):
+            return [Instance(one.name, one.kind, {pin: tuple(map(self.root, nets))
+                                                  for pin, nets in one.pins.items()}) for one in instances]
+
+        ports = {name: (way, tuple(map(self.root, nets))) for name, (way, nets) in netlist.ports.items()}
+        return replace(netlist, ports=ports, cells=renamed(netlist.cells), macros=renamed(netlist.macros))
 
     def walk(self, module, path, outer):
         """Add a module's instances; ``outer`` has the nets of its ports, or is None at the top."""
@@ -118,7 +138,10 @@ class _Reader:
         if outer is not None:
             for name, port in data["ports"].items():
                 for bit, net in zip(port["bits"], outer.get(name, ()), strict=False):
-                    nets.setdefault(bit, net)
+                    # The lower number stands for both: constants have the lowest.
+                    low, high = sorted((self.root(nets.setdefault(bit, net)), self.root(net)))
+                    if low != high:
+                        self.same[high] = low
         labels = {}
         for name, info in sorted(data["netnames"].items(), key=lambda item: item[1].get("hide_name", 0)):
             for index, bit in enumerate(info["bits"]):
