@@ -11,6 +11,8 @@ joined once and delayed to match it:
 * ``branch``: of the phases q0, q1, ... the one that s names toggles; i.ack = o0.ack ^ o1.ack ^ ...
 * ``select``: q toggles when s and the input that it names are new; when the output is acknowledged, the
   phase of that input toggles: s.ack = a0 ^ a1 ^ ... (``branch_n`` and ``select_n``: s is one-hot.)
+* ``ram``: a register for the old word, with one more for each word of the array
+  (`neurogen.qdi.click.memory`).
 * ``source``: the request is the inverse of the acknowledge.
 * join and fork: a flip-flop toggles when all requests, or all acknowledges, differ from it.
 
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 
 from neurogen.qdi.click.delays import chain_lengths
 from neurogen.qdi.click.logic import LOGIC, ONE, Logic
+from neurogen.qdi.click.memory import Words
 from neurogen.qdi.gates.mapping import Kit, Mapped, map_netlist
 from neurogen.qdi.gates.netlist import ZERO, Builder, Channel
 from neurogen.qdi.graph import Graph, Node
@@ -32,7 +35,7 @@ __all__ = ["MARGIN", "ClickDesign", "build", "lacking"]
 MARGIN = 1.3  # delay of a chain over that of the logic that it matches
 _REGISTERS = ("buffer", "fifo", "init")
 _BRANCHES, _SELECTS = ("branch", "branch_n"), ("select", "select_n")
-_CONTROLLERS = ("input", "output", "loop", "source", "sink_data", *_REGISTERS, *_BRANCHES, *_SELECTS)
+_CONTROLLERS = ("input", "output", "loop", "ram", "source", "sink_data", *_REGISTERS, *_BRANCHES, *_SELECTS)
 
 
 @dataclass
@@ -60,7 +63,7 @@ class ClickDesign:
 
 
 def lacking(graph: Graph) -> list[Node]:
-    """Return the blocks of a graph that have no Click form: memories, arbiters and borders."""
+    """Return the blocks of a graph that have no Click form: arbiters, borders, blocks of hand-made graphs."""
     return [node for node in graph.nodes.values()
             if node.kind not in _CONTROLLERS and node.kind not in LOGIC]
 
@@ -127,7 +130,7 @@ class _Build:
         """Return the outputs at which a token is an event of its own."""
         if node.kind == "loop":
             return [("select", 1)]
-        if node.kind in ("input", "source", *_BRANCHES, *_SELECTS, *_REGISTERS):
+        if node.kind in ("input", "ram", "source", *_BRANCHES, *_SELECTS, *_REGISTERS):
             return [(port.name, port.width) for port in node.ports[1]]
         return []
 
@@ -213,6 +216,8 @@ class _Build:
             if kind == "init":  # a ring of one register would have no room to move
                 word = self._register(node, word, self._between(node), None)
             self._register(node, word, self.events[f"{node.id}.{out}"], value)
+        elif kind == "ram":
+            self._ram(node)
         elif kind == "source":
             event = self.events[f"{node.id}.o"]
             b.wire(event.request, self._after_reset(b.inv(event.ack)))
@@ -248,11 +253,8 @@ class _Build:
     def _register(self, node, word, out: _Event, value: int | None) -> tuple[list[int], frozenset[str]]:
         b = self.b
         used = b.net(f"{node.id}.used")
-        request = self._use(out.name, used, word)
-        new = self._differ(request, used)
         phase = b.net(f"{node.id}.phase") if node.kind == "init" and value is not None else out.request
-        busy = b.gate("NG_XOR2", out.ack, phase)
-        click = b.gate("NG_NOR2", b.inv(new), busy)
+        click, busy = self._click(self._use(out.name, used, word), used, out, phase)
         latched = node.kind in ("buffer", "fifo")
         if latched:  # the latches open when the click comes: their data must be there before the request
             name = f"{node.id}.click"
@@ -274,6 +276,25 @@ class _Build:
                 continue
             b.gate("NG_DFFS" if (value or 0) >> k & 1 else "NG_DFF", source, click, b.rst, out=target)
         return out.bits, frozenset({out.name})
+
+    def _click(self, request: int, used: int, out: _Event, phase: int) -> tuple[int, int]:
+        """Return the click of a register, and whether its output still holds a token."""
+        busy = self.b.gate("NG_XOR2", out.ack, phase)
+        return self.b.gate("NG_NOR2", self.b.inv(self._differ(request, used)), busy), busy
+
+    def _ram(self, node) -> None:
+        b, out = self.b, self.events[f"{node.id}.o"]
+        write, address, data = (self._word(node.id, port) for port in ("write", "a", "d"))
+        words = Words(b, self.logic, node.id, node.parameters, write[0][0], address[0])
+        used = b.net(f"{node.id}.used")
+        request = self._use(out.name, used, write, address, data)
+        self.matched[out.name][0].extend([*words.read, *words.stores])
+        click, _ = self._click(request, out.request, out, out.request)
+        self._toggle(click, out.request)
+        b.gate("NG_DFF", out.request, b.inv(click), b.rst, out=used)  # only now may the address change
+        words.store(self.control, click, [self._net(bit) for bit in data[0]])
+        for bit, target in zip(words.read, out.bits, strict=True):
+            b.gate("NG_DFF", self._net(bit), click, b.rst, out=target)
 
     def _sides(self, node, word: list[int]) -> list[int]:
         """Return what is 1 for each way that s can name."""

@@ -8,7 +8,7 @@ import pytest
 from designs.if_neuron import DESIGN as NEURON
 from neurogen import qdi
 from neurogen.flow.synth.load import random_stimuli
-from neurogen.qdi import State, U, compile
+from neurogen.qdi import Mem, State, U, compile
 from neurogen.qdi.click import build, cycle_time, simulate
 from neurogen.qdi.click.build import _Build
 from neurogen.qdi.click.logic import _WORDS
@@ -23,8 +23,8 @@ from tests.rtl.qdi.rules import CASES, fire, stimulus
 EXAMPLES = [(functions.loop_test, [0, 5, 250]), (functions.gcd, [(12, 18), (7, 7), (35, 21)]),
             (functions.accumulate, [10, 20, 80, 3]), (functions.divide, [(10, 3), (100, 7)]),
             (functions.signs, [(3, -4), (-3, 4), (-60, 100), (0, 0)]),
-            (NEURON.make(8), [(0xffff, 0), (0x1234, 9)])]
-OPERATORS = [case for case in CASES if case[0] in _WORDS and case[1].get("out_width") != 0]
+            (functions.histogram, [3, 7, 3, 15, 3, 7]), (NEURON.make(8), [(0xffff, 0), (0x1234, 9)])]
+OPERATORS = [case for case in CASES if case[0] in {*_WORDS, "ram"} and case[1].get("out_width") != 0]
 
 
 def streams(graph, function, stimuli):
@@ -189,15 +189,83 @@ def test_there_are_no_c_elements_and_the_neuron_is_small():
     assert not any("o21ai" in cell for cell in design.mapped.netlist.count())
 
 
+@qdi.process(width=6, mode="wrap")
+def exchange(a: U[2], d: U[6], m: Mem[U[6], 4] = (9, 33, 0, 63)):
+    old = m[a]
+    m[a] = d
+    m[a ^ 1] = old + m[3]
+    return old
+
+
+def test_words_keep_what_was_written_whatever_comes_between():
+    stimuli = [(a, d) for d in (5, 62, 17) for a in (0, 1, 3, 2, 2, 0)]
+    for kit, variation in (("sky130", 0.0), ("sky130", 0.1), ("sg13g2", 0.1)):
+        graph = check_click(exchange, stimuli, kit, variation)
+    assert [node.kind for node in graph.blocks].count("ram") == 1
+
+
+def array(words, width):
+    """Return an array that one input addresses, and its bits say what is written: no join takes time."""
+    bits = (words - 1).bit_length()
+    graph = Graph("array")
+    a = graph.add("input", {"name": "a", "width": bits, "signed": False})
+    fork = graph.add("fork", {"width": bits, "n": 3})
+    cut = {"width": bits, "shift": 0, "signed": False}
+    write = graph.add("slice", cut | {"low": 0, "out_width": 1})
+    data = graph.add("slice", cut | {"low": bits - width, "out_width": width})
+    graph.add("ram", {"width": width, "values": tuple(k * 7 % (1 << width) for k in range(words))}, id="ram")
+    out = graph.add("output", {"name": "o", "width": width, "signed": False})
+    for src, dst in (((a, "o"), (fork, "i")), ((fork, "o0"), ("ram", "a")), ((fork, "o1"), (write, "i")),
+                     ((fork, "o2"), (data, "i")), ((write, "o"), ("ram", "write")),
+                     ((data, "o"), ("ram", "d")), (("ram", "o"), (out, "i"))):
+        graph.connect(src, dst)
+    return graph
+
+
+@pytest.mark.parametrize("kit", KITS)
+@pytest.mark.parametrize("words, width", [(64, 2), (16, 3)])
+def test_an_array_has_picked_its_word_when_the_click_comes(words, width, kit):
+    rng = random.Random(words)
+    tokens = [rng.randrange(words) for _ in range(150)]
+    held = [k * 7 % (1 << width) for k in range(words)]
+    expected = []
+    for a in tokens:
+        expected.append(held[a])
+        if a & 1:
+            held[a] = a >> (words - 1).bit_length() - width
+    graph = array(words, width)
+    for seed, variation in enumerate((0.0, 0.1)):
+        result = simulate(build(graph, load_kit(kit)), {"a": tokens}, {"o": 150}, variation=variation,
+                          seed=seed)
+        assert result.streams == {"o": expected} and result.clean
+
+
+def test_words_that_are_never_written_are_constants():
+    graph = Graph("table")
+    graph.add("ram", {"width": 4, "values": (3, 9, 14, 0)}, id="ram")
+    a, d = (graph.add("input", {"name": name, "width": width, "signed": False})
+            for name, width in (("a", 2), ("d", 4)))
+    fork = graph.add("fork", {"width": 2, "n": 2})
+    never = graph.add("const", {"width": 1, "value": 0, "trigger_width": 2})
+    for src, dst in (((a, "o"), (fork, "i")), ((fork, "o0"), ("ram", "a")), ((fork, "o1"), (never, "i")),
+                     ((never, "o"), ("ram", "write")), ((d, "o"), ("ram", "d"))):
+        graph.connect(src, dst)
+    graph.connect(("ram", "o"), (graph.add("output", {"name": "o", "width": 4, "signed": False}), "i"))
+    design = build(graph, load_kit("sg13g2"))
+    result = simulate(design, {"a": [2, 0, 3, 1, 2], "d": [1, 2, 3, 4, 5]}, {"o": 5})
+    assert result.streams == {"o": [14, 3, 0, 9, 14]} and result.clean
+    assert design.mapped.netlist.count()["sg13g2_dfrbpq_1"] == 4 + 3  # o, its phases, a join; no words
+
+
 def test_unsuitable_blocks_and_margins():
-    graph = Graph("memory")
-    graph.add("ram", {"width": 4, "values": (0, 0)}, id="ram")
-    out = graph.add("output", {"name": "o", "width": 4, "signed": False})
-    for port, width in (("write", 1), ("a", 1), ("d", 4)):
-        id = graph.add("input", {"name": port, "width": width, "signed": False})
-        graph.connect((id, "o"), ("ram", port))
-    graph.connect(("ram", "o"), (out, "i"))
-    with pytest.raises(ValueError, match=r"^Kind of a block must have a Click form, not 'ram'$"):
+    graph = Graph("steps")
+    graph.add("seq", {"n": 2}, id="seq")
+    for port in ("i", "done0", "done1"):
+        id = graph.add("input", {"name": port, "width": 0, "signed": False})
+        graph.connect((id, "o"), ("seq", port))
+    for port in ("o", "go0", "go1"):
+        graph.connect(("seq", port), (graph.add("output", {"name": port, "width": 0, "signed": False}), "i"))
+    with pytest.raises(ValueError, match=r"^Kind of a block must have a Click form, not 'seq'$"):
         build(graph, load_kit("sg13g2"))
     with pytest.raises(ValueError, match=r"^Margin must be at least 1, not 0\.5$"):
         build(compile(functions.loop_test), load_kit("sg13g2"), margin=0.5)
