@@ -8,8 +8,6 @@ file holds are kept.
 """
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from benchmarks.common import machine, report
+from benchmarks.common import chosen, kept, report, save
 from benchmarks.learning_task import accuracy, train
 from neurogen.flow.data import DataError
 from neurogen.flow.fsdd import SPEAKERS, load_fsdd
@@ -36,9 +34,11 @@ SHOTS = (1, 3, 5)  # recordings per digit
 _LEARNING, _ADAPTING = (0, 0, 0, 1, 1, 2, 2, 3), (2, 2, 3, 3, 4, 4)
 _DRAWS = 3  # choices of the recordings to adapt to
 _TITLE = "Few-shot adaptation to a speaker"
-_COLUMNS = {"speaker": "speaker", "seeds": "seeds", "before": "before %"} | {
-    f"after_{k}": f"{k} per digit %" for k in SHOTS} | {"old": "old before %"} | {
-    f"old_{k}": f"old after {k} %" for k in SHOTS} | {"updates": "words updated / read"}
+_HEAD = {"speaker": "speaker", "seeds": "seeds"}
+_NEW = {"before": "before"} | {f"after_{k}": f"{k} per digit" for k in SHOTS}
+_OLD = {"old": "before"} | {f"old_{k}": f"{k} per digit" for k in SHOTS}
+_UPDATES = {"updates": "words updated / read"}
+_FIGURES = (*_NEW, *_OLD, *_UPDATES)
 
 
 def measure(rasters: np.ndarray, digits: np.ndarray, speakers: np.ndarray, numbers: np.ndarray, speaker: str,
@@ -86,56 +86,60 @@ def samples_of_a_run(count: int) -> int:
 
 
 def summary(rows: Sequence[dict]) -> list[dict]:
-    """Return the table: a row for each speaker, the mean over its seeds; and the mean of the speakers."""
-    result = []
-    for speaker in SPEAKERS:
-        mine = [row for row in rows if row["speaker"] == speaker]
-        if mine:
-            keys = [key for key in _COLUMNS if key not in ("speaker", "seeds")]
-            result.append({"speaker": speaker, "seeds": len(mine)}
-                          | {key: float(np.mean([row[key] for row in mine])) for key in keys})
+    """Return the means over the seeds of each speaker, and the mean of the speakers.
+
+    With ``KEY_sd``, the standard deviation over seeds (of a sample, by ``n - 1``), where there are some;
+    that of the mean is over the means of the seeds that all speakers have.
+    """
+    groups = {name: [row for row in rows if row["speaker"] == name] for name in SPEAKERS}
+    groups = {name: mine for name, mine in groups.items() if mine}
+    result = [{"speaker": name, "seeds": len(mine)} | _spread(mine) for name, mine in groups.items()]
     if len(result) > 1:
-        keys = [key for key in _COLUMNS if key not in ("speaker", "seeds")]
-        means = {key: float(np.mean([row[key] for row in result])) for key in keys}
-        result.append({"speaker": "mean"} | means)
+        common = sorted(set.intersection(*({row["seed"] for row in mine} for mine in groups.values())))
+        seeds = [_spread([row for row in rows if row["seed"] == seed]) for seed in common]
+        spread = {key: value for key, value in _spread(seeds).items() if key.endswith("_sd")} if seeds else {}
+        means = {key: float(np.mean([row[key] for row in result])) for key in _FIGURES}
+        result.append({"speaker": "mean", "seeds": len(common)} | means | spread)
     return result
 
 
-def _save(path: Path, rows: list[dict]) -> None:
-    """Write the results so far, so that an interrupted run can be resumed."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"title": _TITLE, "machine": machine("numpy"), "rows": rows}, indent=1,
-                               sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, path)
+def _spread(rows: Sequence[dict]) -> dict[str, float]:
+    result = {key: float(np.mean([row[key] for row in rows])) for key in _FIGURES}
+    if len(rows) > 1:
+        result |= {f"{key}_sd": float(np.std([row[key] for row in rows], ddof=1)) for key in _FIGURES}
+    return result
 
 
-def _kept(path: Path | None, resume: bool) -> list[dict]:
-    if not (resume and path and path.exists()):
-        return []
-    return json.loads(path.read_text(encoding="utf-8"))["rows"]
+def _show(rows: Sequence[dict]) -> None:
+    """Print the tables of a summary."""
+    def text(row, key):
+        digits = 2 if key in _UPDATES else 1
+        spread = f" ± {row[f'{key}_sd']:.{digits}f}" if f"{key}_sd" in row else ""
+        return f"{row[key]:.{digits}f}{spread}"
+    for title, columns, head in ((f"{_TITLE}: % of the new speaker's other recordings", _NEW, _HEAD),
+                                 (f"{_TITLE}: % of the old speakers", _OLD | _UPDATES, ("speaker",))):
+        headings = {key: (_HEAD | columns)[key] for key in (*head, *columns)}
+        report(title, headings, [{key: row[key] for key in head} | {key: text(row, key) for key in columns}
+                                 for row in rows], packages=("numpy",))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.adaptation", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2, help="runs of each speaker (default 2)")
-    parser.add_argument("--speakers", default=",".join(SPEAKERS), help=f"of {', '.join(SPEAKERS)}")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each speaker (default 3)")
+    parser.add_argument("--speakers", default="",
+                        help=f"separated by commas: {', '.join(SPEAKERS)} (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of each run")
     parser.add_argument("--resume", action="store_true", help="keep results that FILE holds")
     options = parser.parse_args(arguments)
-    wanted = [name.strip() for name in options.speakers.split(",")]
-    for name in wanted:
-        if name not in SPEAKERS:
-            parser.error(f"Speaker must be one of {', '.join(SPEAKERS)}, not {name!r}")
+    wanted = chosen(parser, "Speaker", options.speakers, SPEAKERS)
     if options.seeds < 1:
         parser.error(f"Seeds must be at least 1, not {options.seeds}")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
     try:
-        rows = _kept(options.json, options.resume)
+        rows = kept(options.json, ("speaker", "seed", *_FIGURES), resume=options.resume)
         recordings = load_fsdd()
-    except (DataError, OSError, ValueError, KeyError) as error:
+    except (DataError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     done = {(row["speaker"], row["seed"]) for row in rows}
@@ -156,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                             lambda n, task=task: progress.advance(task, n))
             rows.append({"speaker": name, "seed": seed} | found)
             if options.json:
-                _save(options.json, rows)
-    report(_TITLE, _COLUMNS, summary(rows), packages=("numpy",))
+                save(options.json, _TITLE, rows, ("numpy",))
+    _show(summary(rows))
     return 0
 
 

@@ -1,12 +1,13 @@
 """What all benchmarks share: a table for people, the same figures as JSON, and where they were measured."""
 
+import argparse
 import importlib.metadata
 import json
 import os
 import platform
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 
-__all__ = ["Stopwatch", "machine", "peak_memory", "report", "stopwatch"]
+__all__ = ["Stopwatch", "chosen", "kept", "machine", "peak_memory", "report", "save", "stopwatch"]
 
 
 class Stopwatch:
@@ -36,6 +37,27 @@ def stopwatch() -> Iterator[Stopwatch]:
         after = os.times()
         result.wall = time.perf_counter() - wall
         result.cpu = sum(after[:4]) - sum(before[:4])
+
+
+def chosen(parser: argparse.ArgumentParser, what: str, text: str, known: Collection[str]) -> list[str]:
+    """Return the names of an option that takes some, separated by commas; all that are known if it is empty.
+
+    Parameters
+    ----------
+    parser
+        Ends the program if a name is not known.
+    what
+        What the names are of, for the error.
+    text
+        Value of the option.
+    known
+        Names that there are.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            parser.error(f"{what} must be one of {', '.join(known)}, not {name!r}")
+    return names or list(known)
 
 
 def peak_memory() -> int:
@@ -92,12 +114,38 @@ def report(title: str, columns: Mapping[str, str], rows: Sequence[Mapping], *, p
         table.add_row(*(_text(row.get(key)) for key in columns))
     Console().print(table)
     if path is not None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps({"title": title, "machine": where, "rows": [dict(row) for row in rows]},
-                                   indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        save(path, title, rows, packages)
+
+
+def save(path: str | Path, title: str, rows: Sequence[Mapping], packages: Sequence[str] = ()) -> None:
+    """Write rows as JSON, the whole file or nothing; see `report`. Long runs save what they have so far."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    data = {"title": title, "machine": machine(*packages), "rows": [dict(row) for row in rows]}
+    part.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def kept(path: Path | None, keys: Collection[str], *, resume: bool) -> list[dict]:
+    """Return the rows that `save` wrote to a file, if there is one and a run is to ``resume`` from it.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else, or a row lacks one of the keys.
+    """
+    if not (resume and path and path.exists()):
+        return []
+    wrong = f"File to resume from must be one of this benchmark, not {path}"
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        missing = sorted({key for row in rows for key in keys if key not in row})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{wrong}: {error!r}") from None
+    if missing:
+        raise ValueError(f"{wrong}: a row has no {missing[0]!r}")
+    return rows
 
 
 def _text(value):

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from benchmarks.common import report
+from benchmarks.common import chosen, report
 from designs.learner.configs import CONFIGS
 from fpga.synth import count_cells
 from neurogen.flow.tools import ToolError
@@ -73,10 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
     options = parser.parse_args(arguments)
     found = components(load_config(options.config))
-    wanted = [name.strip() for name in options.only.split(",") if name.strip()] or list(found)
-    for name in wanted:
-        if name not in found:
-            parser.error(f"Component must be one of {', '.join(found)}, not {name!r}")
+    wanted = chosen(parser, "Component", options.only, found)
     rows = []
     with Progress() as progress:
         task = progress.add_task("Synthesising", total=len(wanted))

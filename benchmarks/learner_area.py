@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from benchmarks.common import report
+from benchmarks.common import chosen, report
 from designs.learner.configs import CONFIGS
 from designs.learner.work import cells
 from fpga.synth import CELLS
@@ -28,8 +28,8 @@ __all__ = ["CASES", "RECKON", "measure"]
 # ReckOn: 256 inputs, 256 recurrent neurons, 16 outputs.
 _EQUAL = {"inputs": 256, "layers": [LearnLayer(neurons=256, recurrent=True, threshold=512)], "classes": 16,
           "trace_shift": 3, "rate_r": 11, "window_full": 256, "window_half": 512}
-CASES = {"256-r256-16": Learner(**_EQUAL), "256-r256-16, 8 lanes": Learner(**_EQUAL, lanes=8),
-         "256-r256-16, fptt": Learner(**_EQUAL, rule="fptt"),
+CASES = {"256-r256-16": Learner(**_EQUAL), "256-r256-16 of 8 lanes": Learner(**_EQUAL, lanes=8),
+         "256-r256-16 with fptt": Learner(**_EQUAL, rule="fptt"),
          **{name: CONFIGS[name] for name in ("digits", "speech", "large")}}
 RECKON = {"LUT4": 45_129, "CCU2C": 4_177, "TRELLIS_FF": 3_552, "MULT18X18D": 176}
 _FLOOR = 1 / 3
@@ -48,13 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learner_area", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="256-r256-16",
-                        help=f"learners, separated by semicolons: {'; '.join(CASES)} (default: the first)")
+                        help=f"learners, separated by commas: {', '.join(CASES)} (default: the first)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
     options = parser.parse_args(arguments)
-    wanted = [name.strip() for name in options.only.split(";")]
-    for name in wanted:
-        if name not in CASES:
-            parser.error(f"Learner must be one of {'; '.join(CASES)}, not {name!r}")
+    wanted = chosen(parser, "Learner", options.only, CASES)
     rows = [{"case": "ReckOn (published, not run)", "memories": "outside", "ratio": 1.0} | RECKON]
     with Progress() as progress:
         task = progress.add_task("Synthesising", total=2 * len(wanted))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from benchmarks.common import report
+from benchmarks.common import chosen, report
 from benchmarks.learning_task import accuracy, train
 from neurogen.frontend.digits import CLASSES, STEPS, load_digits_counts
 from neurogen.golden.learning import Simulator, infer, random_weights
@@ -64,24 +64,22 @@ def measure(spec: Learner, seeds: int, shifts: Sequence[int] = SHIFTS,
         updates.append(counters.updates / counters.reads)
         skipped.append(100 * counters.skipped / max(1, counters.skipped + counters.updates))
     z, o = np.array(found).T
-    return {"seeds": seeds, "z": float(z.mean()), "z_sd": float(z.std()), "o": float(o.mean()),
-            "o_sd": float(o.std()), "z_worst": float(z.min()), "spikes": float(np.mean(spikes)),
-            "updates": float(np.mean(updates)), "skipped": float(np.mean(skipped))}
+    spread = {"z_sd": float(z.std(ddof=1)), "o_sd": float(o.std(ddof=1))} if seeds > 1 else {}
+    return {"seeds": seeds, "z": float(z.mean()), "o": float(o.mean()), "z_worst": float(z.min()),
+            "spikes": float(np.mean(spikes)), "updates": float(np.mean(updates)),
+            "skipped": float(np.mean(skipped))} | spread
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(CASES),
-                        help=f"networks, separated by commas: {', '.join(CASES)}")
+    parser.add_argument("--only", default="",
+                        help=f"networks, separated by commas: {', '.join(CASES)} (default: all)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each network (default 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
     options = parser.parse_args(arguments)
-    wanted = [name.strip() for name in options.only.split(",")]
-    for name in wanted:
-        if name not in CASES:
-            parser.error(f"Network must be one of {', '.join(CASES)}, not {name!r}")
+    wanted = chosen(parser, "Network", options.only, CASES)
     if options.seeds < 1:
         parser.error(f"Seeds must be at least 1, not {options.seeds}")
     rows, size = [], len(digits("train")[1])

@@ -9,8 +9,6 @@ that ``NEUROGEN_DATA`` names; the digits need none.
 """
 
 import argparse
-import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from benchmarks.common import machine, report
+from benchmarks.common import chosen, kept, report, save
 from benchmarks.real_cases import CASES, Case, classify, cut, float_correct, golden_correct, load_cnn
 from neurogen.flow.accelerator import Accelerator
 from neurogen.flow.data import DataError
@@ -184,38 +182,18 @@ def cnn_widths(recordings: int, progress: Callable[[int], None] | None = None) -
 
 # -- Command line ----------------------------------------------------------------------------------------
 
-def _kept(path: Path | None, resume: bool) -> dict[str, dict]:
-    """Return the results of an earlier run by their key."""
-    if not (resume and path and path.exists()):
-        return {}
-    return {row["key"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
-
-
-def _save(path: Path, rows: list[dict]) -> None:
-    """Write the results so far, so that an interrupted run can be resumed."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"title": _TITLE, "machine": machine("verilator"), "rows": rows}, indent=1,
-                               sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_inputs", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(CASES),
-                        help=f"cases, separated by commas: {', '.join(CASES)}")
+    parser.add_argument("--only", default="",
+                        help=f"cases, separated by commas: {', '.join(CASES)} (default: all)")
     parser.add_argument("--widths", type=int, metavar="N",
                         help="instead: accuracy of the N-MNIST network by widths, on N recordings in golden")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--resume", action="store_true", help="keep results that FILE holds")
     options = parser.parse_args(arguments)
-    wanted = [name.strip() for name in options.only.split(",")]
-    for name in wanted:
-        if name not in CASES:
-            parser.error(f"Case must be one of {', '.join(CASES)}, not {name!r}")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
+    wanted = chosen(parser, "Case", options.only, CASES)
     try:
         with Progress() as progress:
             if options.widths:
@@ -223,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows = cnn_widths(options.widths, lambda done: progress.update(task, completed=done))
             else:
                 rows = _measure_all(wanted, options, progress)
-    except (DataError, RuntimeError) as error:
+    except (DataError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     if options.widths:
@@ -236,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure_all(wanted, options, progress):
-    rows = _kept(options.json, options.resume)
+    rows = {row["key"]: row for row in kept(options.json, ("key",), resume=options.resume)}
     for key, make in ((key, make) for name in wanted for key, make in CASES[name].items()):
         if key in rows:
             continue
@@ -246,7 +224,7 @@ def _measure_all(wanted, options, progress):
         found = measure(case, lambda done, task=task: progress.update(task, completed=done))
         rows[key] = found | {"key": key}
         if options.json:
-            _save(options.json, list(rows.values()))
+            save(options.json, _TITLE, list(rows.values()), ("verilator",))
     return list(rows.values())
 
 

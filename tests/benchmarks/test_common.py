@@ -1,8 +1,9 @@
+import argparse
 import json
 
 import pytest
 
-from benchmarks.common import machine, peak_memory, report, stopwatch
+from benchmarks.common import chosen, kept, machine, peak_memory, report, save, stopwatch
 
 
 COLUMNS = {"name": "layer", "rate": "SOP/cycle", "cycles": "cycles"}
@@ -37,3 +38,26 @@ def test_time_and_memory():
     block = bytearray(64 << 20)
     block[::4096] = b"x" * len(block[::4096])  # touch every page
     assert peak_memory() > len(block)
+
+
+def test_names_of_an_option(capsys):
+    parser = argparse.ArgumentParser(prog="it")
+    assert chosen(parser, "Case", " b, a,", ("a", "b", "c")) == ["b", "a"]
+    assert chosen(parser, "Case", "", ("a", "b")) == ["a", "b"]
+    with pytest.raises(SystemExit):
+        chosen(parser, "Case", "a,x", ("a", "b"))
+    assert "it: error: Case must be one of a, b, not 'x'\n" in capsys.readouterr().err
+
+
+def test_rows_are_kept_to_resume_from(tmp_path):
+    path, rows = tmp_path / "new" / "runs.json", [{"key": "a", "rate": 1.5}]
+    save(path, "Runs", rows)
+    assert kept(path, ("key", "rate"), resume=True) == rows
+    assert kept(path, ("key",), resume=False) == kept(tmp_path / "none.json", (), resume=True) == []
+    wrong = r"^File to resume from must be one of this benchmark, not .*runs\.json: "
+    with pytest.raises(ValueError, match=wrong + r"a row has no 'seed'$"):
+        kept(path, ("key", "seed"), resume=True)
+    for text in ("{", "[]", '{"rows": 3}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=wrong):
+            kept(path, ("key",), resume=True)

@@ -19,23 +19,35 @@ def test_rates_are_lowered_up_to_their_limit():
     assert (spec.rate_w, spec.rate_q) == (CASES["code"].rate_w + 5, 16)
 
 
+def run(speaker, seed, value):
+    return {"speaker": speaker, "seed": seed} | dict.fromkeys(adaptation._FIGURES, value)
+
+
 def test_summary_is_the_mean_of_seeds_and_of_speakers():
-    def row(speaker, seed, value):
-        keys = [key for key in adaptation._COLUMNS if key not in ("speaker", "seeds")]
-        return {"speaker": speaker, "seed": seed} | dict.fromkeys(keys, value)
-    table = adaptation.summary([row("theo", 0, 80.0), row("theo", 1, 90.0), row("george", 0, 65.0)])
-    assert [(r["speaker"], r["before"]) for r in table] == [("george", 65.0), ("theo", 85.0), ("mean", 75.0)]
+    table = adaptation.summary([run("theo", 0, 80.0), run("theo", 1, 90.0), run("george", 0, 65.0)])
+    assert [(row["speaker"], row["before"], row["seeds"]) for row in table] == [
+        ("george", 65.0, 1), ("theo", 85.0, 2), ("mean", 75.0, 1)]
+    assert table[1]["old_sd"] == pytest.approx(50 ** 0.5)
+    assert "old_sd" not in table[0] and "old_sd" not in table[2]
+
+
+def test_spread_of_the_mean_is_that_of_the_means_of_seeds():
+    table = adaptation.summary([run("theo", 0, 80.0), run("theo", 1, 90.0), run("george", 0, 70.0),
+                                run("george", 1, 60.0), run("george", 2, 20.0)])
+    mean = table[-1]
+    assert (mean["speaker"], mean["seeds"], mean["after_3"]) == ("mean", 2, 67.5)
+    assert mean["after_3_sd"] == 0.0  # 75 and 75
 
 
 def test_resume_shows_what_the_file_holds_and_runs_nothing_again(tmp_path, monkeypatch, capsys):
-    keys = [key for key in adaptation._COLUMNS if key not in ("speaker", "seeds")]
-    rows = [{"speaker": "theo", "seed": 0} | dict.fromkeys(keys, 77.5)]
     path = tmp_path / "adaptation.json"
+    rows = [run("theo", 0, 77.5) | {"updates": 0.5}, run("theo", 1, 78.5) | {"updates": 0.25}]
     path.write_text(json.dumps({"rows": rows}))
     monkeypatch.setattr(adaptation, "load_fsdd", list)
     monkeypatch.setattr(adaptation.np, "stack", lambda rasters: np.zeros(0))
-    assert adaptation.main(["--speakers", "theo", "--seeds", "1", "--json", str(path), "--resume"]) == 0
-    assert "77.5" in capsys.readouterr().out
+    assert adaptation.main(["--speakers", "theo", "--seeds", "2", "--json", str(path), "--resume"]) == 0
+    out = capsys.readouterr().out
+    assert "78.0 ± 0.7" in out and "0.38 ± 0.18" in out
     with pytest.raises(SystemExit):
         adaptation.main(["--speakers", "nobody"])
 
