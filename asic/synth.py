@@ -10,11 +10,12 @@ from asic.liberty import Library
 from asic.memories import MacroData, Memory, SramError, candidates, macro_data, read_memories, write_mapping
 from asic.pdk import Pdk
 from asic.yosys import quoted, run_yosys
+from neurogen.flow.rewrite import without_zeros
 from neurogen.flow.tools import ToolError
 from neurogen.spec.checks import check_choice
 
 
-__all__ = ["FLOP_LIMIT", "SCRIPTS", "map_memories", "plain_verilog", "synthesise"]
+__all__ = ["FLOP_LIMIT", "SCRIPTS", "map_memories", "synthesise"]
 
 
 # Memories of more bits must become macros: 8 Kibit are 0.7 mm² of flip-flops at 130 nm.
@@ -60,13 +61,6 @@ SCRIPTS = {
         "dnsize {D}",
     ],
 }
-# Memories have no contents at power-on; Amaranth says zeros.
-_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
-
-
-def plain_verilog(text: str) -> str:
-    """Return Verilog of Amaranth without the initial values of memories, which macros do not have."""
-    return _ZEROS.sub("", text)
 
 
 def synthesise(
@@ -149,7 +143,7 @@ def map_memories(verilog: str, top: str, pdk: Pdk, folder: Path, *, flat: bool =
     -------
     The memories as they were, and the macros that could have been chosen.
     """
-    (folder / "source.v").write_text(plain_verilog(verilog), encoding="utf-8")
+    (folder / "source.v").write_text(without_zeros(verilog), encoding="utf-8")
     (folder / "enables.v").write_text(_ENABLES, encoding="utf-8")
     words = ["setattr -unset init w:*",
              f"synth -noabc {'-flatten ' if flat else ''}-top {top} -run begin:fine",

@@ -5,6 +5,7 @@ from importlib import import_module
 
 from amaranth.build import Platform
 
+from neurogen.flow.errors import UserError
 from neurogen.flow.tools import ToolError
 
 
@@ -88,13 +89,13 @@ DEFAULT_BOARD = "ulx3s-85f"
 
 
 def find_board(name: str) -> Board:
-    """Return the board called ``name``.
+    """Return the board called ``name``, in small letters or capitals.
 
     Raises
     ------
-    ValueError
+    UserError
         If there is none; lists them.
     """
-    if name not in BOARDS:
-        raise ValueError(f"Board must be one of {', '.join(BOARDS)}, not {name!r}")
-    return BOARDS[name]
+    if name.lower() not in BOARDS:
+        raise UserError(f"Board must be one of {', '.join(BOARDS)}, not {name!r}")
+    return BOARDS[name.lower()]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from neurogen.flow.rewrite import without_zeros
 from neurogen.flow.tools import ToolError, run_tool
 
 
@@ -30,8 +31,6 @@ _LUTS = {
     "abc9": [f"{_ECP5} map_luts:check"],
     "abc": ["abc -lut 4 -dress", "clean", f"{_ECP5} map_cells:check"],
 }
-# Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
-_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n")
 # Amaranth calls elements of arrays as abc9 calls bits: after it Yosys would have two wires of one name.
 _ELEMENT = re.compile(r"\\\S*\[\S*")
 # A process of its own: its memory comes back, and failed assertions of Yosys end it only.
@@ -66,7 +65,8 @@ def synthesise(folder: Path, family: str, places: Sequence[tuple[str, str]] = ()
         If there is no Yosys, or it fails.
     """
     source = folder / "top.v"
-    text = _ZEROS.sub("", source.read_text("utf-8"))
+    # Block RAMs start at zero anyway, and Yosys takes minutes over thousands of assignments that say so.
+    text = without_zeros(source.read_text("utf-8"))
     text = _ELEMENT.sub(lambda name: name[0].replace("[", ".").replace("]", ""), text)
     source.write_text(text, encoding="utf-8")
     read = [*_READ, *(f"blackbox {name}" for name in outside)]

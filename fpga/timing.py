@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from neurogen.flow.errors import UserError
 from neurogen.flow.tools import ToolError
 
 
 __all__ = ["TimingError", "check_timing", "read_report"]
 
 
-class TimingError(RuntimeError):
+class TimingError(UserError):
     """A design is slower than its clock; ``resources`` has what was measured."""
 
     def __init__(self, message: str, resources: dict[str, Any]):

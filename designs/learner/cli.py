@@ -15,10 +15,11 @@ from rich.progress import Progress
 
 from designs.learner.configs import BOARD_CONFIG, CONFIGS
 from designs.learner.pages import adapt_page, build_page
-from designs.learner.targets import bitstream, find_buildable, find_kit, handover
+from designs.learner.targets import bitstream, find_buildable, handover
 from designs.learner.work import Work, adapt, cells, load_weights, random_work, starting_weights
 from neurogen.flow.errors import UserError, user_errors
 from neurogen.flow.learning import compare, simulate
+from neurogen.flow.pipeline import find_kit
 from neurogen.flow.report import write_report
 from neurogen.flow.results import result_folder
 from neurogen.flow.terminal import show_progress

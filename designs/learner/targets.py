@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from designs.learner.work import random_work, starting_weights
-from neurogen.flow.errors import UserError
 from neurogen.flow.learning import LearnPort
 from neurogen.flow.model import Model
 from neurogen.spec.learning import Learner
 
 
-__all__ = ["bitstream", "drive", "find_buildable", "find_kit", "handover"]
+__all__ = ["bitstream", "drive", "find_buildable", "handover"]
 
 
 _BENCH_CYCLES = 20_000  # of the recording that a bench for netlists repeats, at most
@@ -21,38 +20,22 @@ _BENCH_CYCLES = 20_000  # of the recording that a bench for netlists repeats, at
 
 def find_buildable(spec: Learner, board: str | None) -> str:
     """Return the name of a board, if there is all that a bitstream for it needs."""
-    from fpga.boards import DEFAULT_BOARD
-    from fpga.build import check_buildable  # the tools of the extra `fpga` are needed from here on only
-    try:
-        name = (board or DEFAULT_BOARD).lower()
-        check_buildable(spec, name)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    return name
+    from fpga.boards import DEFAULT_BOARD, find_board  # the tools of the extra `fpga` are needed from here
+    from fpga.build import check_buildable
+    found = find_board(board or DEFAULT_BOARD)
+    check_buildable(spec, found)
+    return found.name
 
 
 def bitstream(spec: Learner, board: str, folder: Path, on_step: Callable[[str], None]) -> dict[str, Any]:
     """Build a bitstream into ``folder``; return what `build_fpga` says, and ``notes`` about it."""
     from fpga.build import build_fpga
-    from fpga.timing import TimingError
-    try:
-        built = build_fpga(spec, board, folder, on_step=on_step)
-    except TimingError as error:
-        raise UserError(str(error)) from None
+    built = build_fpga(spec, board, folder, on_step=on_step)
     resources = built["resources"]
     cells = ", ".join(f"{cell['used']:,} of {cell['available']:,} {name}"
                       for name, cell in resources["cells"].items() if cell["used"])
     return built | {"notes": [f"{board}: {cells}.",
                               f"Clock: {resources['fmax']:.2f} MHz, wanted {resources['target']:.2f}."]}
-
-
-def find_kit(name: str, root: Path | None, flow: str) -> Any:
-    """Return a kit (`asic.pdk.Pdk`) that has the flow."""
-    from asic.build import check_flow  # the tools of the extra `asic` are needed from here on only
-    from asic.pdk import load_pdk
-    kit = load_pdk(name, root)
-    check_flow(kit, flow)
-    return kit
 
 
 def drive(model: Model, spec: Learner, samples: int = 1) -> None:

@@ -140,10 +140,7 @@ def _board(name: str | None, needed: bool) -> tuple[str, str]:
     if name is None and not needed:
         return "", DEFAULT_CONFIG
     from fpga.boards import DEFAULT_BOARD, find_board
-    try:
-        board = find_board((name or DEFAULT_BOARD).lower())
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    board = find_board(name or DEFAULT_BOARD)
     return board.name, board.config
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from neurogen.spec.mega import COUNTERS, MegaSpec
 from neurogen.spec.network import Network
 
 
-__all__ = ["TARGETS", "AsicOptions", "build", "run_job", "verify_job"]
+__all__ = ["TARGETS", "AsicOptions", "build", "find_kit", "run_job", "verify_job"]
 
 
 TARGETS = ("verilog", "sim", "fpga", "asic")
@@ -169,7 +170,9 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True,
         from fpga.build import check_buildable  # the tools of the extra `fpga` are needed from here on only
         check_buildable(job.spec, job.board)
     if target == "asic":
-        pdk = _kit(asic)  # missed before the first minutes are spent
+        if asic is None:
+            raise UserError("Target 'asic' needs a PDK")
+        pdk = find_kit(asic.pdk, asic.root, asic.flow)  # missed before the first minutes are spent
     with result_folder(out, _about(job, target)) as folder:
         write_plan(folder, job.plan)
         found, resources = None, None
@@ -190,25 +193,18 @@ def build(job: Job, target: str, out: str | Path, *, every_step: bool = True,
 def _bitstream(job: Job, folder: Path) -> dict:
     """Build the bitstream into ``folder/fpga``; return what the report says about it."""
     from fpga.build import build_fpga
-    from fpga.timing import TimingError
 
     def step(name: str) -> None:
         job.progress(f"{job.board}: {name}", 0, 0)
-
-    try:
-        return build_fpga(job.spec, job.board, folder / "fpga", on_step=step)
-    except TimingError as error:
-        raise UserError(str(error)) from None
+    return build_fpga(job.spec, job.board, folder / "fpga", on_step=step)
 
 
-def _kit(options: AsicOptions | None):
-    """Return the kit that is asked for, if it has the flow."""
+def find_kit(name: str, root: Path | None, flow: str) -> Any:
+    """Return the kit of that name (an `asic.pdk.Pdk`), if it has the flow: "librelane" or "orfs"."""
     from asic.build import check_flow  # the tools of the extra `asic` are needed from here on only
     from asic.pdk import load_pdk
-    if options is None:
-        raise UserError("Target 'asic' needs a PDK")
-    pdk = load_pdk(options.pdk, options.root)
-    check_flow(pdk, options.flow)
+    pdk = load_pdk(name, root)
+    check_flow(pdk, flow)
     return pdk
 
 

@@ -13,15 +13,19 @@ text of each module, leave it less to do:
 
 Text that does not look like Amaranth's own is left as it is. Names inside of the design change, which matters
 to waveforms only.
+
+`without_zeros` is for synthesis as well.
 """
 
 import re
 from collections import Counter, defaultdict
 
 
-__all__ = ["rewrite"]
+__all__ = ["rewrite", "without_zeros"]
 
 
+# Yosys writes words of 32 bits as decimals, and others as hexadecimals.
+_ZEROS = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
 _NAME = r"(?:\\\S+ |[A-Za-z_][\w$]*)"  # Yosys writes a space after each escaped name, and no other
 _WORD = re.compile(_NAME)
 _MODULE = re.compile(r"(?<=\nendmodule\n)")
@@ -32,6 +36,15 @@ _ASSIGN = re.compile(rf"  assign ({_NAME}) = .*;\n")
 _WIRE = re.compile(rf"  wire ((?:signed )?(?:\[\d+:0\] )?)({_NAME});\n")
 _GUARDED = re.compile(rf"  always @\(posedge clk\) begin\n    ({_NAME}) <= ({_NAME});\n"
                       r"    if \((.*)\) begin\n((?:      .*\n)+)    end\n  end\n")
+
+
+def without_zeros(verilog: str) -> str:
+    """Return Verilog that Amaranth wrote without the zeros in which its memories start.
+
+    SRAM macros start with anything, block RAMs at zero without being told. A memory in which one word is
+    not 0 keeps its contents.
+    """
+    return _ZEROS.sub("", verilog)
 
 
 def rewrite(verilog: str) -> str:

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from neurogen.flow.rewrite import rewrite
+from neurogen.flow.rewrite import rewrite, without_zeros
 from neurogen.flow.verilator import compile_model, to_verilog
 from neurogen.rtl.lif import LifDatapath
 
@@ -116,3 +116,26 @@ def test_registers_get_their_next_states_without_combinational_blocks():
 def test_other_verilog_is_left_alone(models):
     text = "module m(input clk, input a, output reg b);\n  always @(posedge clk) b <= a;\nendmodule\n"
     assert rewrite(text) == text
+
+
+class Rom(wiring.Component):
+    """A memory of four words, the second one ``word``, without a port that writes."""
+
+    def __init__(self, width, word):
+        self._width, self._word = width, word
+        super().__init__({"adr": In(2), "word": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rom = rom = memory.Memory(shape=self._width, depth=4, init=[0, self._word])
+        port = rom.read_port(domain="comb")
+        m.d.comb += [port.addr.eq(self.adr), self.word.eq(port.data)]
+        m.d.sync += []
+        return m
+
+
+@pytest.mark.parametrize("width, zero", [(1, "1'h0"), (8, "8'h00"), (32, "32'd0"), (33, "33'h000000000")])
+def test_memories_of_zeros_lose_them_and_others_keep_their_words(width, zero):
+    zeros, words = (to_verilog(Rom(width, word), "rom") for word in (0, 1))
+    assert f"rom[0] = {zero};" in zeros and "initial" not in without_zeros(zeros)
+    assert f"rom[0] = {zero};" in words and without_zeros(words) == words

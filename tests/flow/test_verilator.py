@@ -7,9 +7,6 @@ import time
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
 
 from neurogen.flow import files, tools, verilator
 from neurogen.flow.tools import SimulationError, ToolError
@@ -174,25 +171,6 @@ def test_models_that_live_until_the_interpreter_ends_are_freed_quietly(tally, ca
     run = subprocess.run([sys.executable, "-c", program, cache], capture_output=True, text=True, check=True,
                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     assert (run.stdout, run.stderr) == ("1\n", "")
-
-
-class Rom(wiring.Component):
-    def __init__(self):
-        super().__init__({"adr": In(2), "word": Out(8)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.rom = rom = memory.Memory(shape=8, depth=4, init=[0, 7])
-        port = rom.read_port(domain="comb")
-        m.d.comb += [port.addr.eq(self.adr), self.word.eq(port.data)]
-        m.d.sync += []
-        return m
-
-
-def test_read_only_memories_keep_their_words():
-    text = verilator.to_verilog(Rom(), "rom")
-    assert "rom[0] = 8'h00" in verilator._ZEROS.sub("", text)
-    assert "initial" not in verilator._ZEROS.sub("", text.replace("8'h07", "8'h00"))
 
 
 def test_errors_say_what_moved(tally):
