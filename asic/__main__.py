@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from asic.metrics import read_run
+from asic.page import add_run
 from asic.pdk import load_pdk
 from asic.tinytapeout import write_tinytapeout
 from neurogen.flow.errors import UserError, user_errors
@@ -21,6 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser("report", help="figures of a run of LibreLane or ORFS")
     report.add_argument("--from", dest="run", required=True, metavar="RUNDIR", help="folder of the run")
+    report.add_argument("--page", type=Path, metavar="FOLDER",
+                        help="the asic folder of a build, whose report.html shall show them too")
+    report.add_argument("--picture", type=Path, metavar="FILE", help="a PNG of the layout for that page")
     tiny = commands.add_parser("tinytapeout", help="a project of an array of neurons for Tiny Tapeout")
     tiny.add_argument("--out", required=True, type=Path, help="folder to write")
     tiny.add_argument("--neurons", type=int, default=8, help="how many (default: 8)")
@@ -34,8 +38,13 @@ def main(arguments: list[str] | None = None) -> None:
         if found.command == "tinytapeout":
             _tinytapeout(found)
             return
+        run = read_run(found.run)
+        if found.picture is not None and found.page is None:
+            raise UserError("--picture needs --page, the folder of the page")
         lines = [f"{name}: {value}" if isinstance(value, str) else f"{name}: {value:g}"
-                 for name, value in read_run(found.run).items()]
+                 for name, value in run.items()]
+        if found.page is not None:
+            lines.append(f"page: {add_run(found.page, run=run, picture=found.picture)}")
         sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -1,5 +1,6 @@
 """Everything that `--target asic` makes of a design."""
 
+import importlib.metadata
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -13,9 +14,13 @@ from asic.gatesim import GateModel
 from asic.handover import FLOWS, HandoverError, write_handover
 from asic.librelane import check_config
 from asic.netlist import read_netlist
-from asic.opensta import run_timing
+from asic.opensta import run_timing, sta_version
+from asic.page import write_page
 from asic.pdk import Pdk
+from asic.recorded import recorded_energy
 from asic.synth import synthesise
+from neurogen.flow.results import file_hash, versions
+from neurogen.flow.rewrite import without_zeros
 from neurogen.flow.tools import ToolError
 from neurogen.flow.verilator import compile_model
 
@@ -25,8 +30,9 @@ __all__ = ["build_asic", "check_flow", "compare", "describe", "record"]
 
 _RESET = 4   # cycles of reset that a bench begins with
 _NS = 10     # of a cycle in waveforms of compiled models; the rising edge is in its middle
-# Above this many bytes of Verilog a flat netlist takes hours: components are mapped one by one.
-_LARGE = 400_000
+# Above this many bytes of Verilog (zeros of memories not counted) a flat netlist takes hours: components are
+# mapped one by one.
+_LARGE = 700_000
 _WORK = 2_000_000_000  # gates times cycles that a comparison evaluates, at most
 
 
@@ -123,9 +129,13 @@ def compare(netlist: Path, top: str, pdk: Pdk, recording: tuple[dict, dict],
     return {"cycles": cycles, "values": values, "mismatches": wrong, "undefined": undefined}
 
 
+def _large(verilog: str) -> bool:
+    return len(without_zeros(verilog)) >= _LARGE
+
+
 def _proof(verilog: str, top: str, pdk: Pdk, netlist: Path) -> dict[str, Any]:
     """Return what `prove` found, as the report has it; raise `ToolError` where the netlist surely differs."""
-    if len(verilog) >= _LARGE:
+    if _large(verilog):
         return {"status": "not run", "reason": "the design is too large: its components are proved alone"}
     folder = netlist / "proof"
     folder.mkdir()
@@ -142,12 +152,12 @@ def _proof(verilog: str, top: str, pdk: Pdk, netlist: Path) -> dict[str, Any]:
 
 def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "librelane",
                period: float = 20e-9, recording: tuple[dict, dict] | None = None, skip: int = _RESET,
-               root: Path | None = None,
+               operations: int | None = None, root: Path | None = None,
                on_step: Callable[[str], None] = lambda name: None) -> dict[str, Any]:
     """Write a hand-over into ``folder`` (new), and measure what can be measured before layout.
 
     Besides what `write_handover` writes: ``netlist/`` (our own synthesis, as JSON and Verilog), ``bench/``
-    (``tb.v``, ``stimulus.txt``).
+    (``tb.v``, ``stimulus.txt``), ``report.html`` and ``report.json`` (see `asic.page`).
 
     Parameters
     ----------
@@ -162,6 +172,8 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     skip
         Cycles at the beginning in which outputs are not compared: the reset, and what shows memories that
         nobody has written yet.
+    operations
+        Synaptic operations of the recording, if they are known and all of them are in it.
     root
         A PDK_ROOT for LibreLane's loader; default: the kit's root.
     on_step
@@ -172,7 +184,9 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     ``pdk``, ``area`` (see `asic.synth.synthesise`), ``timing`` (see `asic.opensta.run_timing`), ``librelane``
     (see `asic.librelane.check_config`), ``macros`` by instance, ``commands``, ``bench``,
     ``gates`` (of `compare`), ``equivalence`` (``status`` "proved", "not proved", "undecided" or
-    "not run", and the fields of `asic.equivalence.Proof`), ``seconds`` by step.
+    "not run", and the fields of `asic.equivalence.Proof`), ``components`` (``areas`` by component,
+    ``macros`` by path, whether ``flat``), ``energy`` (see `asic.recorded.recorded_energy`), ``die`` (µm),
+    ``seconds`` by step, ``versions``, ``hashes``, ``top``, ``period``.
 
     Raises
     ------
@@ -194,7 +208,7 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     netlist.mkdir()
     # The script `plain`: on `mini` it is smaller, and closer to the RTL for the proof.
     area = step("synthesise", lambda: synthesise(verilog, top, pdk, netlist, period=period, script="plain",
-                                                 flat=len(verilog) < _LARGE))
+                                                 flat=not _large(verilog)))
     gates = None
     if recording is not None:
         gates = step("gate-level simulation",
@@ -205,9 +219,15 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     proof = step("equivalence", lambda: _proof(verilog, top, pdk, netlist))
     macros = tuple(area["macros"])
     timing = step("timing", lambda: run_timing(netlist, top, pdk, period=period, macros=macros))
+    energy = {"status": "not run", "reason": "there is no recording"}
+    if recording is not None:
+        energy = step("energy", lambda: recorded_energy(netlist / "netlist.json", top, pdk, recording[0],
+                                                        period=period, operations=operations))
     for path in netlist.iterdir():
         if path.suffix not in (".v", ".json") or path.stem not in ("netlist", "area"):
             path.unlink()
+    components = step("area by component",
+                      lambda: _components(verilog, top, pdk, folder / "work", area, period))
     result = step("hand-over", lambda: write_handover(folder, verilog, top, pdk, flow=flow, period=period,
                                                       area=area))
     bench = None
@@ -219,9 +239,43 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     checked = {"status": "not checked", "reason": f"LibreLane has no {pdk.name}"}
     if "librelane" in pdk.data["flows"]:
         checked = step("LibreLane's loader", lambda: check_config(folder, pdk, root))
-    return {"pdk": pdk.title, "area": area, "timing": timing, "librelane": checked, "macros": result.macros,
-            "commands": result.commands, "bench": bench, "gates": gates, "equivalence": proof,
-            "seconds": seconds}
+    plan = result.floorplan
+    found = {"top": top, "pdk": pdk.title, "period": period, "area": area, "components": components,
+             "timing": timing, "energy": energy, "librelane": checked, "macros": result.macros,
+             "die": (plan.width, plan.height), "commands": result.commands, "bench": bench, "gates": gates,
+             "equivalence": proof, "seconds": seconds, "versions": _versions(),
+             "hashes": _hashes(folder, top, pdk)}
+    write_page(folder, found)
+    return found
+
+
+def _components(verilog: str, top: str, pdk: Pdk, work: Path, area: Mapping[str, Any],
+                period: float) -> dict[str, Any]:
+    """Return areas by component, of a netlist with its hierarchy (made for it, if the first is flat)."""
+    if area["flat"]:
+        work.mkdir()
+        area = synthesise(verilog, top, pdk, work, period=period, script="plain", flat=False)
+        shutil.rmtree(work)
+    sizes = area["macro_um2"]
+    return {"areas": area["components"], "flat": area["flat"],
+            "macros": {name: sizes[kind] for kind, names in area["macros"].items() for name in names}}
+
+
+def _versions() -> dict[str, str]:
+    found = versions()
+    for name in ("pyosys", "librelane"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found | {"OpenSTA": sta_version() or "not installed"}
+
+
+def _hashes(folder: Path, top: str, pdk: Pdk) -> dict[str, str]:
+    """Return the SHA-256 of what was handed over, and of the kit's files that figures are from."""
+    files = {name: folder / name for name in (f"src/{top}.v", "netlist/netlist.v")}
+    files |= {path.name: path for corner in pdk.available_corners() for path in pdk.liberty_files(corner)}
+    return {name: file_hash(path) for name, path in files.items()}
 
 
 def describe(found: Mapping[str, Any], flow: str) -> list[str]:
@@ -239,7 +293,7 @@ def describe(found: Mapping[str, Any], flow: str) -> list[str]:
     return [size, equal, f"Formal equivalence: {proof['status']} ({formal}).",
             f"LibreLane's loader: {loader['status']} ({said}).",
             f"Timing: {found['timing']['status']}" + _slowest(found["timing"]),
-            f"Next: asic/README.md ({found['commands'].get(flow)})."]
+            f"Page: asic/report.html. Next: asic/README.md ({found['commands'].get(flow)})."]
 
 
 def _slowest(timing: Mapping[str, Any]) -> str:

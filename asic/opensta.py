@@ -8,7 +8,7 @@ from asic.pdk import Pdk
 from neurogen.flow.tools import ToolError, run_tool
 
 
-__all__ = ["clean_liberty", "find_sta", "power_script", "run_timing"]
+__all__ = ["clean_liberty", "find_sta", "power_script", "run_timing", "sta_version"]
 
 
 # Lines that make OpenSTA of 2019 (Debian's) assume wires which later versions do not.
@@ -19,6 +19,12 @@ _DEFAULT = re.compile(r"^\s*default_operating_conditions\s*:[^;]*;\s*$\n?", re.M
 def find_sta() -> str | None:
     """Return the path of OpenSTA, or None."""
     return shutil.which("sta")
+
+
+def sta_version() -> str | None:
+    """Return the version of OpenSTA, or None where it is not installed."""
+    sta = find_sta()
+    return run_tool([sta, "-version"], what="OpenSTA").strip() if sta else None
 
 
 def clean_liberty(text: str) -> str:

@@ -102,8 +102,8 @@ def synthesise(
     Returns
     -------
     What ``area.json`` holds: ``area_um2`` and its parts, ``cells`` by type, ``components`` (area of each
-    instance by path; only ``top`` if flat), ``memories`` (candidates and choice), ``macros``, ``registers``,
-    ``clock_gates``.
+    instance by path; only ``top`` if flat), ``memories`` (candidates and choice), ``macros`` (paths by type)
+    and ``macro_um2`` (area of one), ``registers``, ``clock_gates``.
 
     Raises
     ------
@@ -287,6 +287,7 @@ def _report(folder: Path, top: str, library: Library, pdk: Pdk, found: list[Macr
         "cells": dict(sorted(cells.items())),
         "components": dict(sorted(components.items())),
         "macros": {kind: sorted(names) for kind, names in sorted(macros.items())},
+        "macro_um2": {kind: areas[kind] for kind in sorted(macros)},
     }
 
 

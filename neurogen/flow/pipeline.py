@@ -27,7 +27,7 @@ from neurogen.flow.measure import (
 from neurogen.flow.report import describe_network, write_report
 from neurogen.flow.results import peak_memory, result_folder, versions, write_plan
 from neurogen.flow.simulated import SimulatedPort
-from neurogen.flow.verify import Runner, Verification, verify
+from neurogen.flow.verify import Runner, RunResult, Verification, verify
 from neurogen.flow.verilator import compile_model, to_verilog
 from neurogen.golden.network import run
 from neurogen.rtl.mega import Mega
@@ -212,8 +212,11 @@ def _handover(job: Job, pdk, options: AsicOptions, folder: Path) -> dict:
     """Write the hand-over into ``folder/asic``; return what the report says about it."""
     from asic.build import build_asic, describe, record
 
+    runs = []
+
     def drive(model) -> None:
-        Runner(Accelerator(job.spec, SimulatedPort(model, job.spec)), job.plan).run(job.samples.events[0])
+        runner = Runner(Accelerator(job.spec, SimulatedPort(model, job.spec)), job.plan)
+        runs.append(runner.run(job.samples.events[0]))
 
     def step(name: str) -> None:
         job.progress(f"{pdk.name}: {name}", 0, 0)
@@ -221,8 +224,10 @@ def _handover(job: Job, pdk, options: AsicOptions, folder: Path) -> dict:
     verilog = _verilog(job.spec)
     step("recording the ports")
     recording = record(verilog, "mega", drive, folder, cycles=_BENCH_CYCLES)
+    whole = len(recording[0]["rst"][1]) < _BENCH_CYCLES
     found = build_asic(verilog, "mega", pdk, folder / "asic", flow=options.flow, period=options.period,
-                       recording=recording, root=options.root, on_step=step)
+                       recording=recording, operations=_sops(job, runs[0]) if whole else None,
+                       root=options.root, on_step=step)
     return {"resources": None, "notes": describe(found, options.flow), "versions": {},
             "seconds": found["seconds"]}
 
@@ -245,10 +250,14 @@ def run_job(job: Job, engine: str) -> tuple[dict[str, Events], dict]:
     runner = Runner(_simulate(job.spec), job.plan)
     job.progress("Running the simulator", 0, 0)
     result = runner.run(events)
-    sops = sum(int(total["sops"]) for name, total in job.plan.totals(result.counters).items()
-               if name in job.loaded.network.populations)
     return ({name: _recorded(job, result.spikes, name, events) for name in job.plan.observed},
-            {"SOPs": sops, "cycles": result.cycles})
+            {"SOPs": _sops(job, result), "cycles": result.cycles})
+
+
+def _sops(job: Job, result: RunResult) -> int:
+    """Return the synaptic operations of a run."""
+    return sum(int(total["sops"]) for name, total in job.plan.totals(result.counters).items()
+               if name in job.loaded.network.populations)
 
 
 def _recorded(job, spikes, name, events):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neurogen.flow.drawing import draw_curves, draw_graph, draw_raster
@@ -22,7 +22,7 @@ from neurogen.spec.network import Network
 from neurogen.spec.pool import SumPool
 
 
-__all__ = ["KEYS", "REQUIRED", "accuracies", "describe_network", "write_report"]
+__all__ = ["KEYS", "REQUIRED", "accuracies", "describe_network", "templates", "write_report"]
 
 
 REQUIRED = ("network", "config", "versions")
@@ -127,13 +127,19 @@ def _plain(value):
 # -- The page -----------------------------------------------------------------------------------------
 
 
-def _page(data):
-    environment = Environment(loader=PackageLoader("neurogen.flow", "."), autoescape=True,
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def templates(*packages: str) -> Environment:
+    """Return what renders the templates of packages, and those of this one: they share style and filters."""
+    loader = ChoiceLoader([PackageLoader(name, ".") for name in (*packages, "neurogen.flow")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                              lstrip_blocks=True)
     environment.filters |= {"count": _count, "number": _number, "percent": _percent, "size": _size,
                             "seconds": _seconds}
+    return environment
+
+
+def _page(data):
     network = data["network"]
-    return environment.get_template("report.html.j2").render(
+    return templates().get_template("report.html.j2").render(
         **{key: data.get(key) for key in KEYS},
         graph=Markup(draw_graph(network["nodes"], network["edges"], network.get("outputs", ()))),
         pictures=_pictures(data.get("raster")), curves=_curves(data.get("learning")),

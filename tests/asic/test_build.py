@@ -71,6 +71,8 @@ def test_hand_over_of_a_component(verilog, recording, tmp_path):
     }
     assert {
         "README.md",
+        "report.html",
+        "report.json",
         "config.yaml",
         "bench/tb.v",
         "bench/stimulus.txt",
@@ -81,6 +83,10 @@ def test_hand_over_of_a_component(verilog, recording, tmp_path):
         "src/lif.sdc",
     } <= names
     assert found["bench"]["cycles"] == 1504
+    energy = found["energy"]["rows"][0]["parts"]
+    assert all(energy[part] > 0 for part in ("logic", "registers", "clock", "sram", "leakage"))
+    assert found["energy"]["unit"] == "pJ/cycle"  # nobody said how many operations there were
+    assert found["components"]["areas"]["lif"] > sum(found["components"]["macros"].values()) > 0
     if shutil.which("sta") is None:
         assert found["timing"] == {"status": "not run", "reason": "OpenSTA (`sta`) is not on PATH"}
     else:
