@@ -29,7 +29,7 @@ from neurogen.frontend.learnt import learnt_network
 from neurogen.golden.learning import Simulator
 from neurogen.rtl.learning import LearnEngine
 from neurogen.spec.learning import Learner
-from neurogen.spec.learning_bus import Csr
+from neurogen.spec.learning_bus import Csr, Status
 
 
 __all__ = ["app", "main"]
@@ -59,6 +59,16 @@ class Engine(StrEnum):
 Config = Annotated[str, typer.Option(help=f"Size: {', '.join(CONFIGS)}.")]
 Weights = Annotated[Path | None, typer.Option(help="Weights to start from, as `adapt` writes them (.npz).",
                                               show_default="random")]
+
+
+_FLAGS = {
+    Status.LABEL: "a label was out of range: its sample did not learn",
+    Status.SATURATED: "a weight has reached its limit",
+    Status.LOADING: "memories were used while the engine was busy",
+    Status.ADDRESS: "a spike of an input that does not exist was left out",
+    Status.SILENT: "in some sample, no neuron of a layer fired",
+    Status.FIRING: "in some step, all inputs spiked, or all neurons of a layer",
+}
 
 
 def _spec(name: str) -> Learner:
@@ -202,7 +212,7 @@ def adapt_command(
                 curve.append((done, accuracy))
                 progress.update(task, completed=done, description=f"Learning, {accuracy:.1f} % correct")
                 typer.echo(f"{done:6,} samples: {accuracy:.1f} % of the test digits")
-            after = adapt(spec, before, samples, seed, show, rtl=engine is Engine.RTL)
+            after, flags = adapt(spec, before, samples, seed, show, rtl=engine is Engine.RTL)
         if nir is not None:
             export_nir(learnt_network(spec, after), nir)
         if page is not None:
@@ -217,6 +227,8 @@ def adapt_command(
             part.replace(out)
         except OSError as error:
             raise UserError(f"Cannot write to {out}: {error.strerror}") from None
+        for flag in sorted(flags):
+            typer.echo(_FLAGS[flag])
         typer.echo(f"weights: {out}")
         if nir is not None:
             typer.echo(f"network: {nir}")

@@ -14,7 +14,7 @@ from neurogen.frontend.digits import load_digits_counts
 from neurogen.golden.learning import Simulator, infer, random_weights
 from neurogen.rtl.learning import LearnEngine
 from neurogen.spec.learning import Learner
-from neurogen.spec.learning_bus import Region
+from neurogen.spec.learning_bus import Region, Status
 
 
 __all__ = ["MEMORIES", "Work", "adapt", "cells", "load_weights", "random_work", "starting_weights"]
@@ -71,8 +71,8 @@ def load_weights(path: Path, spec: Learner, *, undo: bool) -> list[np.ndarray]:
 
 
 def adapt(spec: Learner, weights: Sequence[np.ndarray], samples: int, seed: int,
-          show: Callable[[int, float], None], *, rtl: bool = False) -> list[np.ndarray]:
-    """Learn digits, one after the other; return the weights.
+          show: Callable[[int, float], None], *, rtl: bool = False) -> tuple[list[np.ndarray], set[Status]]:
+    """Learn digits, one after the other; return the weights, and the sticky bits that were set.
 
     Parameters
     ----------
@@ -101,7 +101,8 @@ def adapt(spec: Learner, weights: Sequence[np.ndarray], samples: int, seed: int,
         if (k + 1) % max(1, samples // 10) == 0 or k == samples - 1:
             learnt = engine.weights() if rtl else [layer.weights.copy() for layer in engine.layers]
             test(k + 1)
-    return learnt
+    engine.begin()  # closes the last sample
+    return learnt, engine.flags() if rtl else engine.flags
 
 
 def cells(spec: Learner, *, memories: bool = True) -> dict[str, int]:

@@ -10,7 +10,7 @@ from neurogen.flow.verilator import Model, compile_model
 from neurogen.golden.learning import LayerState, Simulator
 from neurogen.rtl.learning import LearnEngine
 from neurogen.spec.learning import SCORE_BITS, Learner, Rule
-from neurogen.spec.learning_bus import COUNTERS, LABELLED, Csr, Kind, Region
+from neurogen.spec.learning_bus import COUNTERS, LABELLED, Csr, Kind, Region, Status
 
 
 __all__ = ["Comparison", "LearnPort", "compare", "simulate"]
@@ -119,6 +119,11 @@ class LearnPort:
             z=z[index * spec.classes:(index + 1) * spec.classes, 0], o=z[-spec.classes:, 0],
             scores=scores[:spec.classes, 0], readout_scores=scores[spec.classes:, 0])
 
+    def flags(self) -> set[Status]:
+        """Read the sticky bits that are set."""
+        value = self.model.read(Csr.STATUS)
+        return {bit for bit in Status if bit is not Status.BUSY and value >> bit & 1}
+
     def counters(self) -> dict[str, int]:
         """Read the counters."""
         return dict(zip(COUNTERS, self.model.read(Csr.COUNTER, len(COUNTERS)).tolist(), strict=True))
@@ -225,3 +230,9 @@ def _compare_state(result: Comparison, where: str, port: LearnPort, golden: Simu
         result.counters += result.check(f"{where}, counter {name}", np.array(value), np.array(counters[name]))
     result.counters += result.check(f"{where}, random register", np.array(golden.random),
                                     np.array(port.model.read(Csr.SEED)))
+    result.counters += result.check(f"{where}, sticky bits", np.array(_bits(golden.flags)),
+                                    np.array(_bits(port.flags())))
+
+
+def _bits(flags: Iterable[Status]) -> int:
+    return sum(1 << bit for bit in flags)

@@ -17,6 +17,7 @@ from neurogen.spec.learning import (
     Prototypes,
     Rule,
 )
+from neurogen.spec.learning_bus import Status
 
 
 __all__ = ["Counters", "LayerState", "Simulator", "infer", "random_weights",
@@ -56,6 +57,8 @@ def softmax255(values: np.ndarray, shift: int) -> np.ndarray:
 class Simulator:
     """A network that learns, step by step.
 
+    ``flags`` are the sticky bits `Status.SATURATED`, `SILENT` and `FIRING`; they stay until they are removed.
+
     Parameters
     ----------
     spec
@@ -86,8 +89,10 @@ class Simulator:
             array = array.astype(np.int32)
             means = array.copy() if spec.rule is Rule.FPTT else array
             self.layers.append(LayerState(weights=array, means=means, **zeros))
+        self.flags: set[Status] = set()
         self.label: int | None = None
         self._t = 0
+        self._fired: list[bool] | None = None  # which layers have, in this sample
 
     @property
     def random(self) -> int:
@@ -111,7 +116,9 @@ class Simulator:
         """Start a sample, clear all but the weights and the random register; learn if there is a label."""
         if label is not None:
             check_int("Label", label, minimum=0, maximum=self.spec.classes - 1)
-        self.label, self._t = label, 0
+        if self._fired is not None and not all(self._fired):
+            self.flags.add(Status.SILENT)
+        self.label, self._t, self._fired = label, 0, [False] * len(self.layers)
         for layer in self.layers:
             for name in ("v", "e", "spikes", "x", "z", "o", "scores", "readout_scores"):
                 getattr(layer, name)[:] = 0
@@ -164,6 +171,10 @@ class Simulator:
                        + state.weights[rows + classes:, firing].sum(1, dtype=np.int32))
             state.scores = _saturate(state.scores + state.z)
             state.readout_scores = _saturate(state.readout_scores + state.o)
+        if self._fired is not None:
+            self._fired[index] |= bool(len(firing))
+        if spikes.all() or len(firing) == layer.neurons:
+            self.flags.add(Status.FIRING)
         self.counters.events += len(events)
         self.counters.reads += len(events) * spec.words(layer.neurons)
         self.counters.spikes += len(firing)
@@ -243,7 +254,10 @@ class Simulator:
             wanted -= (words[place] - mean + noise(16, anchor)) >> anchor
             means[place] = mean + ((np.clip(wanted, -limit, limit) - mean + noise(8, average)) >> average)
         words[place] = np.clip(wanted, -limit, limit)
-        self.counters.saturated += int((np.abs(wanted) > limit).any(2).sum())
+        saturated = int((np.abs(wanted) > limit).any(2).sum())
+        self.counters.saturated += saturated
+        if saturated:
+            self.flags.add(Status.SATURATED)
 
 
 def infer(spec: Learner, weights: Sequence[np.ndarray],

@@ -111,7 +111,9 @@ def _idle(m: Module, spec: Learner, parts: Parts, i_events: stream.Interface) ->
             labelled = value[LABELLED.bit_length() - 1]
             known = value[:LABELLED.bit_length() - 1] < spec.classes
             m.d.comb += control.label_wrong.eq(labelled & ~known)
-            m.d.sync += [parts.label.eq(value), parts.learn.eq(labelled & known), parts.phase.eq(0)]
+            m.d.comb += control.silent.eq(parts.begun & ~parts.fired.all())
+            m.d.sync += [parts.label.eq(value), parts.learn.eq(labelled & known), parts.phase.eq(0),
+                         parts.begun.eq(1), parts.fired.eq(0)]
             parts.begin_loop(m)
             m.next = "Clear"
 

@@ -48,7 +48,7 @@ class LearnControl(wiring.Component):
         The bus.
     busy : ``In(1)``
         The engine is not idle, an event waits, or its memories do not yet show the word of ``address``.
-    label_wrong, saturated, address_wrong : ``In(1)``
+    label_wrong, saturated, address_wrong, silent, firing : ``In(1)``
         Set sticky bits.
     amounts : ``In``
         By how much each counter of `COUNTERS` grows in this cycle.
@@ -73,7 +73,8 @@ class LearnControl(wiring.Component):
         depth = max(words for _, words in self._layouts.values())
         super().__init__({
             "bus": In(WishboneSignature(5)), "busy": In(1), "label_wrong": In(1), "saturated": In(1),
-            "address_wrong": In(1), "amounts": In(data.ArrayLayout(13, len(COUNTERS))),
+            "address_wrong": In(1), "silent": In(1), "firing": In(1),
+            "amounts": In(data.ArrayLayout(13, len(COUNTERS))),
             "period": Out(9, init=spec.period), "freeze": Out(len(spec.layers)),
             "rates": Out(data.ArrayLayout(5, 4), init=[spec.rate_w, spec.rate_r, spec.rate_p, spec.rate_q]),
             "seed_en": Out(1), "seed": Out(32), "random": In(32), "region": Out(3),
@@ -98,7 +99,8 @@ class LearnControl(wiring.Component):
         for counter, amount in zip(counters, self.amounts, strict=True):
             m.d.sync += counter.eq(counter + amount)
         for bit, happened in ((Status.LABEL, self.label_wrong), (Status.SATURATED, self.saturated),
-                              (Status.ADDRESS, self.address_wrong)):
+                              (Status.ADDRESS, self.address_wrong), (Status.SILENT, self.silent),
+                              (Status.FIRING, self.firing)):
             with m.If(happened):
                 m.d.sync += sticky[bit].eq(1)
         m.d.comb += [self.seed.eq(bus.dat_w), self.written.eq(kept)]

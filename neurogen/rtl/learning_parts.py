@@ -1,6 +1,6 @@
 """What the states of the learning engine share: memories, lanes, registers, and where things lie."""
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from neurogen.rtl.learning_control import LearnControl, region_layouts
@@ -43,6 +43,8 @@ class Parts:
         self.idle, self.settled = Signal(), Signal()
         self.learn, self.learning, self.label = Signal(), Signal(), Signal(range(spec.classes))
         self.phase = Signal(9)
+        # A sample has begun; layers of which a neuron has fired in it; all have that were seen in this step.
+        self.begun, self.fired, self.every = Signal(), Signal(len(spec.layers)), Signal()
         self.layer = Signal(range(max(2, len(spec.layers))))
         self.word = Signal(range(max(2, *(spec.words(layer.neurons) for layer in spec.layers))))
         self.column = Signal(range(spec.weight_words + 1))  # first address of the word's weights
@@ -60,6 +62,11 @@ class Parts:
         self.words = constant(words)
         self.rows = constant(spec.rows(index) for index in layers)
         self.input_rows = constant(spec.row_words(index)[0] * spec.lanes for index in layers)
+        self.input_words = constant(spec.row_words(index)[0] for index in layers)
+        # Lanes of the last word of inputs, and of neurons, behind which there is nothing.
+        before = [spec.inputs, *(layer.neurons for layer in spec.layers)]
+        padding = [(1 << spec.lanes) - (1 << (n - 1) % spec.lanes + 1) for n in before]
+        self.input_padding, self.padding = constant(padding[:-1]), constant(padding[1:])
         self.row_words = constant(sum(spec.row_words(index)) for index in layers)
         self.class_rows = constant(spec.class_rows(index) for index in layers)
         self.column_words = constant(spec.column(index) for index in layers)
@@ -115,6 +122,14 @@ class Parts:
     def count(self, m: Module, name: str, amount: Value) -> None:
         """Let a counter grow in this cycle."""
         m.d.comb += self.control.amounts[COUNTERS.index(name)].eq(amount)
+
+    def watch(self, m: Module, spikes: Value, index: Value, count: Value, padding: Value) -> None:
+        """Set a sticky bit if all spikes of some words, taken one by one, are there; but for ``padding``."""
+        last = index == count - 1
+        every = (spikes | Mux(last, padding, 0)).all() & ((index == 0) | self.every)
+        m.d.sync += self.every.eq(every)
+        with m.If(last & every):
+            m.d.comb += self.control.firing.eq(1)
 
     def drained(self) -> Value:
         """Return whether all that a loop has issued has arrived."""

@@ -32,6 +32,7 @@ def scan_states(m: Module, spec: Learner, parts: Parts) -> None:
         m.d.sync += [x[k].eq(value) for k, value in enumerate(fresh)]
         m.d.sync += [spikes.eq(parts.active.r_port.data), first.eq(parts.n << log2), parts.n.eq(parts.n + 1),
                      pending.eq(Mux(learning, Cat(value != 0 for value in fresh), parts.active.r_port.data))]
+        parts.watch(m, parts.active.r_port.data, parts.n, parts.input_words, parts.input_padding)
         m.next = "List"
     with m.State("List"):
         for k in reversed(range(spec.lanes)):
@@ -100,6 +101,9 @@ def integrate_states(m: Module, spec: Learner, parts: Parts) -> None:
             parts.active.w_port.data.eq(lanes.spikes),
             parts.active.w_port.en.eq(Mux(parts.recurrent, -1, 0)),
         ]
+        with m.If(lanes.spikes.any()):
+            m.d.sync += parts.fired.bit_select(parts.layer, 1).eq(1)
+        parts.watch(m, lanes.spikes, parts.word, parts.words, parts.padding)
         parts.count(m, "spikes", sum(lanes.spikes))
         parts.begin_loop(m)
         with m.If(parts.last):

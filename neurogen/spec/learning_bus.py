@@ -41,6 +41,8 @@ class Status(IntEnum):
     SATURATED = 2  # a weight was clipped
     LOADING = 3    # DATA was used while the engine was busy: nothing was read or written
     ADDRESS = 4    # a spike of an input that does not exist: left out
+    SILENT = 5     # no neuron of a layer fired in a whole sample; set by the BEGIN after it
+    FIRING = 6     # all inputs, or all neurons of a layer, spiked in a step
 
 
 class Region(IntEnum):

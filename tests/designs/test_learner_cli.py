@@ -9,6 +9,7 @@ from designs.learner.configs import BOARD_CONFIG, CONFIGS
 from designs.learner.work import Work, cells
 from neurogen.frontend.export import read_exported
 from neurogen.golden.learning import infer
+from neurogen.spec.learning_bus import Status
 
 
 def call(*arguments):
@@ -46,7 +47,7 @@ def test_adapt_raises_the_accuracy_and_can_be_undone(tmp_path):
     def correct(weights):
         return (infer(CONFIGS["digits"], [weights], tests.rasters)[0].argmax(1) == tests.labels).mean()
     assert correct(before) < 0.3 and correct(after) > 0.7
-    assert f"{100 * correct(after):.1f} %" in result.stdout.strip().splitlines()[-4]
+    assert f"   300 samples: {100 * correct(after):.1f} % of the test digits" in result.stdout.splitlines()
     report = json.loads((page / "report.json").read_text())
     curve = report["learning"]["accuracy"]["test digits"]
     assert [place for place, _ in curve] == list(range(0, 301, 30))
@@ -59,6 +60,26 @@ def test_adapt_raises_the_accuracy_and_can_be_undone(tmp_path):
         assert result.exit_code == 0, result.output
         with np.load(again) as archive:
             assert (archive["before_0"] == expected).all()
+
+
+def test_sticky_bits_are_told(tmp_path, monkeypatch):
+    import designs.learner.cli as cli
+    before = cli.starting_weights(CONFIGS["digits"], 1)
+    monkeypatch.setattr(cli, "adapt", lambda *_, rtl: (before, {Status.SILENT, Status.SATURATED}))
+    result = call("adapt", "--samples", "1", "--out", str(tmp_path / "w.npz"))
+    assert result.stdout.splitlines()[:2] == ["a weight has reached its limit",
+                                              "in some sample, no neuron of a layer fired"]
+    assert set(cli._FLAGS) == set(Status) - {Status.BUSY}
+
+
+def test_a_last_sample_without_a_spike_is_found(monkeypatch):
+    import designs.learner.work as work
+    nothing = Work(np.zeros((3, 2, 64)), np.zeros(3, int))
+    monkeypatch.setattr(work.Work, "digits", lambda split="train": nothing)
+    spec, curve = CONFIGS["digits"], []
+    weights = work.starting_weights(spec, 1)
+    after, flags = work.adapt(spec, weights, 1, 1, lambda *point: curve.append(point))
+    assert flags == {Status.SILENT} and (after[0] == weights[0]).all() and len(curve) == 2
 
 
 @pytest.mark.parametrize("arguments, message", [

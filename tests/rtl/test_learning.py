@@ -68,7 +68,7 @@ def test_saturated_weights_stay_in_range_and_are_reported():
     assert not port.model.read(Csr.STATUS) >> Status.SATURATED & 1
     result = compare(port, golden, samples(spec, 4))
     assert result.differences == 0, result.first
-    assert port.model.read(Csr.STATUS) >> Status.SATURATED & 1
+    assert Status.SATURATED in port.flags()
     assert np.abs(port.weights()[0]).max() == spec.weight_max
     port.model.write(Csr.STATUS, 1 << Status.SATURATED)
     assert port.model.read(Csr.STATUS) == 0
@@ -87,6 +87,95 @@ def test_all_neurons_fire_and_none_fires():
     result = compare(port, golden, [(silent, 1)], every_step=True)
     assert result.differences == 0, result.first
     assert not golden.layers[0].e.any() and not golden.layers[0].scores.any()
+
+
+class Both:
+    """An engine and its golden model, step by step, with the sticky bits of both."""
+
+    def __init__(self, spec, weights):
+        self.spec, self.port, self.golden = spec, slow_port(spec), Simulator(spec, weights)
+        self.port.load(weights)
+
+    def begin(self):
+        self.port.begin()
+        self.golden.begin()
+
+    def step(self, inputs):
+        self.port.step(inputs)
+        return [fired[:layer.neurons].tolist()
+                for fired, layer in zip(self.golden.step(inputs), self.spec.layers, strict=True)]
+
+    def flags(self):
+        """Return the sticky bits, and remove them."""
+        found = self.port.flags()
+        assert found == self.golden.flags
+        self.golden.flags.clear()
+        self.port.model.write(Csr.STATUS, sum(1 << bit for bit in found))
+        assert self.port.flags() == set()
+        return found
+
+
+def test_a_step_in_which_all_inputs_spike_is_reported_and_so_is_a_sample_without_a_spike():
+    spec = SPECS["one"]
+    both = Both(spec, [np.zeros_like(start(spec)[0])])
+    both.begin()
+    assert both.flags() == set()
+    for missing in (0, 3, 4, spec.inputs - 1):
+        both.step([i for i in range(spec.inputs) if i != missing])
+    assert both.flags() == set()
+    both.step(range(spec.inputs))
+    assert both.flags() == {Status.FIRING}
+    both.begin()
+    assert both.flags() == {Status.SILENT}
+    both.begin()  # a sample without a step
+    assert both.flags() == {Status.SILENT}
+
+
+def test_a_step_in_which_all_neurons_of_a_layer_fire_is_reported():
+    spec = replace(SPECS["deep"], inputs=7)
+    weights = [np.zeros_like(array) for array in start(spec)]
+    first, second = (layer.neurons for layer in spec.layers)
+    weights[0][0, :first - 1] = weights[0][1, first - 1] = spec.weight_max
+    weights[1][0, :second - 1] = weights[1][first - 1, second - 1] = spec.weight_max
+    both = Both(spec, weights)
+    both.begin()
+    assert [sum(fired) for fired in both.step([0])] == [first - 1, second - 1]
+    assert both.flags() == set()
+    both.begin()
+    assert [sum(fired) for fired in both.step([1])] == [1, 1]
+    assert both.flags() == set()
+    both.begin()
+    assert [sum(fired) for fired in both.step([0, 1])] == [first, second]
+    assert both.flags() == {Status.FIRING}
+    both.begin()
+    assert both.flags() == set()
+    both.begin()  # the sample before was silent, whatever the one before that
+    assert both.flags() == {Status.SILENT}
+
+
+def test_a_step_in_which_all_neurons_of_the_last_layer_fire_is_reported():
+    spec = SPECS["deep"]
+    weights = [np.zeros_like(array) for array in start(spec)]
+    weights[0][0, 0] = spec.weight_max
+    weights[1][0, :spec.layers[1].neurons] = spec.weight_max
+    both = Both(spec, weights)
+    both.begin()
+    assert [sum(fired) for fired in both.step([0])] == [1, spec.layers[1].neurons]
+    assert both.flags() == {Status.FIRING}
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_layer_that_never_fires_in_a_sample_is_reported(silent):
+    spec = SPECS["deep"]
+    weights = [np.zeros_like(array) for array in start(spec)]
+    weights[0][0, 0] = weights[1][0, 0] = spec.weight_max
+    weights[silent][0] = 0
+    both = Both(spec, weights)
+    both.begin()
+    assert [any(fired) for fired in both.step([0])] == [silent == 1, False]
+    assert both.flags() == set()
+    both.begin()
+    assert both.flags() == {Status.SILENT}
 
 
 def test_label_out_of_range_is_reported_and_does_not_learn():
@@ -152,6 +241,7 @@ def test_an_abandoned_step_leaves_weights_readable_and_the_run_repeatable():
     assert all(np.abs(w).max() <= spec.weight_max for w in port.weights())
     port.load(checkpoint, seed=random)
     golden.counters = type(golden.counters)()
+    golden.flags.clear()
     result = compare(port, golden, work[1:])
     assert result.differences == 0, result.first
 
