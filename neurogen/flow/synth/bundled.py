@@ -5,7 +5,7 @@ from neurogen.flow.synth.dual_rail import ESTIMATE, PDKS, DualRail, area_table, 
 from neurogen.flow.synth.levels import Stimulus
 from neurogen.flow.synth.page import Table
 from neurogen.qdi import Graph
-from neurogen.qdi.click import ClickDesign, build, cycle_time, lacking
+from neurogen.qdi.click import ClickDesign, build, click_sdc, cycle_time, lacking, models_verilog
 from neurogen.qdi.gates.mapping import load_kit
 from neurogen.qdi.gates.verilog import verilog
 
@@ -65,7 +65,8 @@ def make_click(stimulus: Stimulus, pdk: str) -> DualRail:
     made.tables += [area_table(graph, {name: design.mapped for name, design in designs.items()}),
                     cell_table(chosen.mapped), _delays(chosen, pdk)]
     made.notes += [ESTIMATE, _STYLE]
-    made.files |= {f"{graph.name}.v": verilog(chosen.mapped)}
+    made.files |= {f"{graph.name}.v": verilog(chosen.mapped), f"{graph.name}.sdc": click_sdc(chosen),
+                   "cells.v": models_verilog(chosen.mapped.kit)}
     return made
 
 

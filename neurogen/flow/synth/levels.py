@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from neurogen.flow.synth.clocked import run_amaranth, run_verilator
-from neurogen.flow.synth.icarus import run_icarus
+from neurogen.flow.synth.icarus import run_click_icarus, run_icarus
 from neurogen.flow.tools import SimulationError
 from neurogen.qdi import Graph, Process, click, simulate
 from neurogen.qdi.compile import compare, compile, stimuli_of
@@ -145,6 +145,15 @@ def _click(s: Stimulus, runs: int, seed: int, *, kit: str) -> str:
     return f"delays from Liberty, each gate's up to ±{max(chosen):.0%}; data steady when it is stored"
 
 
+def _click_icarus(s: Stimulus, runs: int, seed: int, *, kit: str) -> str:
+    design = click.build(s.graph, load_kit(kit))
+    chosen = [_VARIATIONS[(seed + k) % len(_VARIATIONS)] for k in range(runs)]
+    for k, variation in enumerate(chosen):
+        streams = run_click_icarus(design, s.unsigned, s.wanted, variation=variation, seed=seed + k)
+        compare(s.graph, s.expected, streams, f"Icarus (delays of {kit}, ±{variation:.0%}, seed {seed + k})")
+    return f"the emitted Verilog in Icarus, delays from Liberty, each gate's up to ±{max(chosen):.0%}"
+
+
 def _streams(s: Stimulus, result: GateResult) -> dict[str, list[int]]:
     """Return what came out; with a state, results that need no input may come ahead of the next call."""
     if not any(node.kind in ("init", "source") for node in s.graph.nodes.values()):
@@ -164,7 +173,8 @@ def _trouble(result: GateResult) -> str:
 LEVELS = {"tokens": _tokens, "clocked": _clocked, "verilog": _verilog, "gates": _gates,
           "threshold gates": partial(_gates, threshold=True), "icarus": _icarus,
           "icarus threshold gates": partial(_icarus, threshold=True), "click": partial(_click, kit="sky130"),
-          "click ihp": partial(_click, kit="sg13g2")}
+          "click ihp": partial(_click, kit="sg13g2"), "icarus click": partial(_click_icarus, kit="sky130"),
+          "icarus click ihp": partial(_click_icarus, kit="sg13g2")}
 
 
 def agree(stimulus: Stimulus, levels: Mapping[str, int], *, seed: int = 0) -> list[Level]:

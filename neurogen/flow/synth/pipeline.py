@@ -201,7 +201,7 @@ def verify(subject: Subject, settings: Settings, progress: Progress | None = Non
     for name, runs in _levels(settings).items():
         say(f"Comparing {name} with Python", 0, 0)
         result.levels += agree(subject.stimulus, {name: runs}, seed=settings.seed)
-    if settings.backend == "qdi" and not installed():
+    if settings.backend in _ASYNCHRONOUS and not installed():
         result.notes.append("Icarus Verilog: not run: iverilog is not on PATH")
     say("Measuring", 0, 0)
     _MEASURE[settings.backend](result, settings)
@@ -246,7 +246,7 @@ def _levels(settings: Settings) -> dict[str, int]:
     levels = {"tokens": 4, "clocked": 3}
     if settings.backend in _ASYNCHRONOUS:
         levels[settings.gates] = 4
-    if settings.backend == "qdi" and installed():
+    if settings.backend in _ASYNCHRONOUS and installed():
         levels["icarus" if settings.gates == "gates" else f"icarus {settings.gates}"] = 1
     return levels
 

@@ -23,8 +23,9 @@ logic is measured with the delays of a kit in a first pass, the chains come in a
 from dataclasses import dataclass, field
 
 from neurogen.qdi.click.delays import chain_lengths
-from neurogen.qdi.click.logic import LOGIC, ONE, Logic
+from neurogen.qdi.click.logic import LOGIC, Logic
 from neurogen.qdi.click.memory import Words
+from neurogen.qdi.click.steering import Event, Steering
 from neurogen.qdi.gates.mapping import Kit, Mapped, map_netlist
 from neurogen.qdi.gates.netlist import ZERO, Builder, Channel
 from neurogen.qdi.graph import Graph, Node
@@ -35,6 +36,7 @@ __all__ = ["MARGIN", "ClickDesign", "build", "lacking"]
 MARGIN = 1.3  # delay of a chain over that of the logic that it matches
 _REGISTERS = ("buffer", "fifo", "init")
 _BRANCHES, _SELECTS = ("branch", "branch_n"), ("select", "select_n")
+_SIDES = ("ends", "stops", "span")
 _CONTROLLERS = ("input", "output", "loop", "ram", "source", "sink_data", *_REGISTERS, *_BRANCHES, *_SELECTS)
 
 
@@ -50,11 +52,20 @@ class ClickDesign:
         Delay cells of each controller.
     margin
         Delay of a chain over that of its logic.
+    paths
+        Of each chain, nets that must have settled when it ends, and nets that are valid when it starts.
+    credits
+        Of a chain, outputs of gates that its request passes anyway.
+    spans
+        Of each chain, the net before its first delay cell and the net behind its last.
     """
 
     mapped: Mapped
     chains: dict[str, int]
     margin: float
+    paths: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
+    credits: dict[str, list[int]] = field(default_factory=dict)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def area(self) -> float:
@@ -66,17 +77,6 @@ def lacking(graph: Graph) -> list[Node]:
     """Return the blocks of a graph that have no Click form: arbiters, borders, blocks of hand-made graphs."""
     return [node for node in graph.nodes.values()
             if node.kind not in _CONTROLLERS and node.kind not in LOGIC]
-
-
-@dataclass
-class _Event:
-    """A token at the output of a controller: request, acknowledge, data, and who uses it."""
-
-    name: str
-    request: int
-    ack: int
-    bits: list[int]
-    users: list[int] = field(default_factory=list)  # acknowledges
 
 
 def build(graph: Graph, kit: Kit, *, margin: float = MARGIN) -> ClickDesign:
@@ -94,10 +94,11 @@ def build(graph: Graph, kit: Kit, *, margin: float = MARGIN) -> ClickDesign:
     first = _Build(graph, {})
     mapped = map_netlist(first.netlist, kit)
     chains = chain_lengths(mapped, first.paths, first.credits, margin)
-    return ClickDesign(map_netlist(_Build(graph, chains).netlist, kit), chains, margin)
+    last = _Build(graph, chains)
+    return ClickDesign(map_netlist(last.netlist, kit), chains, margin, last.paths, last.credits, last.spans)
 
 
-class _Build:
+class _Build(Steering):
     def __init__(self, graph: Graph, chains: dict[str, int]):
         self.g, self.chains = graph, chains
         self.b = Builder(graph.name)
@@ -105,8 +106,9 @@ class _Build:
         self.by_src, self.by_dst = graph.links()
         self.words: dict[tuple[str, str], list[int]] = {}
         self.roots: dict[tuple[str, str], frozenset[str]] = {}
-        self.events: dict[str, _Event] = {}
+        self.events: dict[str, Event] = {}
         self.matched: dict[str, tuple[list[int], set[int]]] = {}
+        self.spans: dict[str, tuple[int, ...]] = {}
         self.credits: dict[str, list[int]] = {}  # what a chain need not take: outputs of gates beside it
         for node in graph.nodes.values():
             self.b.blocks[node.id] = (node.kind, str(node.loc) if node.loc else "")
@@ -119,12 +121,21 @@ class _Build:
             self.b.block = event.name.partition(".")[0]
             self._fork(event)
         # data at the ends and starts of chains, as channels so that aliases are resolved
-        for name, (ends, stops) in self.matched.items():
-            for side, nets in (("ends", ends), ("stops", stops)):
+        marked = {name: (*self.matched[name], self.spans.get(name, ())) for name in self.matched}
+        for name, parts in marked.items():
+            for side, nets in zip(_SIDES, parts, strict=True):
                 self.b.channels[f"{name}/{side}"] = Channel(tuple((net,) for net in nets if net >= 0), ZERO)
+        # where an input is acknowledged by the environment itself, that wire is the one that comes in
+        self.b.wires = dict(sorted(self.b.wires.items(), key=lambda wire: not self._incoming(wire[0])))
         self.netlist = self.b.finish({}, {})
-        self.paths = {name: tuple([net for (net,) in self.netlist.channels.pop(f"{name}/{side}").digits]
-                                  for side in ("ends", "stops")) for name in self.matched}
+        found = {name: [[net for (net,) in self.netlist.channels.pop(f"{name}/{side}").digits]
+                        for side in _SIDES] for name in marked}
+        self.paths = {name: (ends, stops) for name, (ends, stops, _) in found.items()}
+        self.spans = {name: (span[0], span[1]) for name, (_, _, span) in found.items() if span}
+
+    def _incoming(self, wire: str) -> bool:
+        port, _, kind = wire.rpartition(".")
+        return kind == "xack" or (kind != "tack" and f"{port}.treq" in self.b.wires)
 
     def _outputs(self, node):
         """Return the outputs at which a token is an event of its own."""
@@ -144,7 +155,7 @@ class _Build:
         else:
             bits = [b.net(f"{name}.{k}") for k in range(width)]
             request, ack = b.net(f"{name}.req"), b.net(f"{name}.ack")
-        self.events[name] = _Event(name, request, ack, bits)
+        self.events[name] = Event(name, request, ack, bits)
         self.words[node.id, port], self.roots[node.id, port] = bits, frozenset({name})
 
     def _word(self, node_id: str, port: str) -> tuple[list[int], frozenset[str]]:
@@ -174,8 +185,10 @@ class _Build:
         return self._chain(name, self._join([event.request for event in events]))
 
     def _chain(self, name: str, net: int) -> int:
+        first = net
         for _ in range(self.chains.get(name, 0)):
             net = self.b.gate("NG_DELAY", net)
+        self.spans[name] = first, net
         return net
 
     def _join(self, nets: list[int]) -> int:
@@ -185,16 +198,7 @@ class _Build:
         phase = self.b.net(f"{self.b.block}.join{len(self.b.nets)}")
         return self._toggle(self.control.all([self._differ(net, phase) for net in nets]), phase)
 
-    def _differ(self, request: int, phase: int) -> int:
-        """Return whether a request is new; it may stay so if one token follows another at once."""
-        return self.b.gate("NG_XOR2", request, phase, timed=True)
-
-    def _toggle(self, click: int, phase: int, *, one: bool = False) -> int:
-        """Add a flip-flop that toggles at the rise of ``click``."""
-        self.b.gate("NG_DFFS" if one else "NG_DFF", self.b.inv(phase), click, self.b.rst, out=phase)
-        return phase
-
-    def _fork(self, event: _Event) -> None:
+    def _fork(self, event: Event) -> None:
         users = list(dict.fromkeys(event.users))
         self.b.wire(event.ack, self._join(users) if users else event.request)
 
@@ -231,26 +235,19 @@ class _Build:
         elif kind == "sink_data":
             self._word(node.id, "i")
 
-    def _drive(self, target: int, bit: int) -> None:
-        """Let a bit, perhaps a constant, drive a net."""
-        self.b.wire(target, self._net(bit))
-
-    def _net(self, bit: int) -> int:
-        return self.b.gate("NG_INV", ZERO) if bit == ONE else bit
-
     def _after_reset(self, request: int) -> int:
         """Return a request that is there from the start, hidden in reset: its reader needs an edge."""
         return self.b.gate("NG_NOR2", self.b.inv(request), self.b.rst)
 
-    def _between(self, node) -> _Event:
+    def _between(self, node) -> Event:
         """Return the event between the two registers of an init."""
         b, width = self.b, node.parameters["width"]
-        event = _Event(f"{node.id}.first", b.net(f"{node.id}.first.req"), b.net(f"{node.id}.first.ack"),
+        event = Event(f"{node.id}.first", b.net(f"{node.id}.first.req"), b.net(f"{node.id}.first.ack"),
                        [b.net(f"{node.id}.first.{k}") for k in range(width)])
         self.events[event.name] = event
         return event
 
-    def _register(self, node, word, out: _Event, value: int | None) -> tuple[list[int], frozenset[str]]:
+    def _register(self, node, word, out: Event, value: int | None) -> tuple[list[int], frozenset[str]]:
         b = self.b
         used = b.net(f"{node.id}.used")
         phase = b.net(f"{node.id}.phase") if node.kind == "init" and value is not None else out.request
@@ -277,7 +274,7 @@ class _Build:
             b.gate("NG_DFFS" if (value or 0) >> k & 1 else "NG_DFF", source, click, b.rst, out=target)
         return out.bits, frozenset({out.name})
 
-    def _click(self, request: int, used: int, out: _Event, phase: int) -> tuple[int, int]:
+    def _click(self, request: int, used: int, out: Event, phase: int) -> tuple[int, int]:
         """Return the click of a register, and whether its output still holds a token."""
         busy = self.b.gate("NG_XOR2", out.ack, phase)
         return self.b.gate("NG_NOR2", self.b.inv(self._differ(request, used)), busy), busy
@@ -295,62 +292,3 @@ class _Build:
         words.store(self.control, click, [self._net(bit) for bit in data[0]])
         for bit, target in zip(words.read, out.bits, strict=True):
             b.gate("NG_DFF", self._net(bit), click, b.rst, out=target)
-
-    def _sides(self, node, word: list[int]) -> list[int]:
-        """Return what is 1 for each way that s can name."""
-        bits = word if "n" in node.parameters else [self.logic.inv(word[0]), word[0]]
-        return [self._net(bit) for bit in bits]
-
-    def _branch(self, node) -> None:
-        s, i = self._word(node.id, "s"), self._word(node.id, "i")
-        sides = self._sides(node, s[0])
-        outs = [self.events[f"{node.id}.o{k}"] for k in range(len(sides))]
-        request = self._use(node.id, self._parity([out.ack for out in outs]), s, i)
-        new = self.b.gate("NG_XOR2", request, self._parity([out.request for out in outs]))
-        self.matched[node.id][0].extend(sides)
-        for out, up in zip(outs, sides, strict=True):
-            self._toggle(self.control.and_(new, up), out.request)
-            for bit, target in zip(i[0], out.bits, strict=True):
-                self._drive(target, bit)
-
-    def _select(self, node) -> None:
-        b, out = self.b, self.events[f"{node.id}.o"]
-        s = self._word(node.id, "s")
-        sides = self._sides(node, s[0])
-        inputs = [self._word(node.id, f"i{k}") for k in range(len(sides))]
-        acks = [b.net(f"{node.id}.ack{k}") for k in range(len(sides))]
-        taken = self._parity(acks)
-        fresh = [self._differ(self._use(f"{node.id}.i{k}", ack, word), ack)
-                 for k, (ack, word) in enumerate(zip(acks, inputs, strict=True))]
-        issued = b.net(f"{node.id}.issued")
-        new = b.gate("NG_XOR2", self._use(f"{node.id}.s", taken, s), issued)
-        there = self._choice(sides, fresh)  # may glitch when s changes: not while s is new
-        self.matched[f"{node.id}.s"][0].append(there)  # s has chosen when it is new
-        self._toggle(b.gate("NG_AND2", new, there), issued)
-        b.wire(out.request, self._chain(f"{node.id}.o", issued))
-        done = b.gate("NG_XOR2", out.ack, taken)
-        for ack, side in zip(acks, sides, strict=True):
-            self._toggle(b.gate("NG_AND2", done, side), ack)
-        for target, *bits in zip(out.bits, *(word for word, _ in inputs), strict=True):
-            self._drive(target, self.logic.mux(s[0][0], *bits) if len(bits) == 2 and "n" not in
-                        node.parameters else self.logic.pick(sides, bits))
-        # the multiplexer has settled when the output's request toggles
-        self.matched[f"{node.id}.o"] = (list(out.bits), {*s[0], *(net for word, _ in inputs for net in word)})
-
-    def _choice(self, sides: list[int], fresh: list[int]) -> int:
-        """Return whether the input that s names is new."""
-        pairs = [*zip(sides, fresh, strict=True)]
-        terms = [self.b.gate("NG_AO22", *pairs[k], *pairs[k + 1], timed=True) if k + 1 < len(pairs)
-                 else self.b.gate("NG_AND2", *pairs[k], timed=True) for k in range(0, len(pairs), 2)]
-        return self._tree("NG_OR2", terms)
-
-    def _parity(self, phases: list[int]) -> int:
-        """Return the XOR of phases, of which one at a time toggles."""
-        return self._tree("NG_XOR2", phases)
-
-    def _tree(self, cell: str, nets: list[int]) -> int:
-        timed = cell == "NG_OR2"
-        while len(nets) > 1:
-            nets = [self.b.gate(cell, *nets[k:k + 2], timed=timed) if k + 1 < len(nets) else nets[k]
-                    for k in range(0, len(nets), 2)]
-        return nets[0]

@@ -8,7 +8,7 @@ from neurogen.qdi.gates.simulate import Delays, Result, Simulator
 from neurogen.qdi.gates.timing import CycleTime, delays_of
 
 
-__all__ = ["cycle_time", "simulate"]
+__all__ = ["cycle_time", "simulate", "varied_delays"]
 
 
 def simulate(design: ClickDesign, tokens: Mapping[str, Sequence[int]], expected: Mapping[str, int], *,
@@ -35,14 +35,24 @@ def simulate(design: ClickDesign, tokens: Mapping[str, Sequence[int]], expected:
     ValueError
         If the variation is not between 0 and 0.5, or a name is unknown.
     """
+    delays = varied_delays(design, variation, seed)
+    return Simulator(design.mapped.netlist).run(tokens, expected, delays=delays, budget=budget, trace=trace)
+
+
+def varied_delays(design: ClickDesign, variation: float = 0.0, seed: int = 0) -> Delays:
+    """Return the delay of each gate in ns, slower or faster by up to ``variation``, at random.
+
+    Raises
+    ------
+    ValueError
+        If the variation is not between 0 and 0.5.
+    """
     if not 0 <= variation <= 0.5:
         raise ValueError(f"Variation must be between 0 and 0.5, not {variation!r}")
     rng, delays = Random(seed), delays_of(design.mapped)
     factors = [1 + variation * (2 * rng.random() - 1) for _ in delays.rise]
-    varied = Delays(tuple(d * f for d, f in zip(delays.rise, factors, strict=True)),
-                    tuple(d * f for d, f in zip(delays.fall, factors, strict=True)))
-    return Simulator(design.mapped.netlist).run(tokens, expected, delays=varied, budget=budget,
-                                                 trace=trace)
+    return Delays(tuple(d * f for d, f in zip(delays.rise, factors, strict=True)),
+                  tuple(d * f for d, f in zip(delays.fall, factors, strict=True)))
 
 
 def cycle_time(design: ClickDesign, tokens: Mapping[str, Sequence[int]],

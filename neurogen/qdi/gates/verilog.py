@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from neurogen.qdi.gates.cells import CELLS
 from neurogen.qdi.gates.mapping import Mapped
 from neurogen.qdi.gates.netlist import ZERO, Channel, Gate, Netlist
+from neurogen.qdi.gates.simulate import Delays
 
 
-__all__ = ["cells_verilog", "isochronic_forks", "sdc", "bench_verilog", "verilog"]
+__all__ = ["cells_verilog", "isochronic_forks", "port_name", "sdc", "bench_verilog", "verilog"]
 
 _EQUATIONS = {
     "NG_DELAY": "a", "NG_INV": "~a", "NG_AND2": "a & b", "NG_OR2": "a | b", "NG_OR3": "a | b | c",
@@ -31,7 +32,8 @@ _EQUATIONS = {
 }
 
 
-def _safe(name: str) -> str:
+def port_name(name: str) -> str:
+    """Return the name of a port, wire or instance as Verilog takes it."""
     text = re.sub(r"\W", "_", name.replace(".", "__"))
     return text if re.match(r"[A-Za-z_]", text) else f"n{text}"
 
@@ -55,7 +57,7 @@ def cells_verilog() -> str:
 
 def _ports(name: str, c: Channel) -> list[tuple[str, list[int]]]:
     """Return the vectors of rails of a channel: (port, nets from the lowest bit)."""
-    name = _safe(name)
+    name = port_name(name)
     if c.hot:
         return [(f"{name}_h", list(c.digits[0]))]
     if not c.width:
@@ -63,7 +65,7 @@ def _ports(name: str, c: Channel) -> list[tuple[str, list[int]]]:
     return [(f"{name}_{side}", [digit[k] for digit in c.digits]) for k, side in enumerate("ft")]
 
 
-def verilog(design: Netlist | Mapped, *, delays: Sequence[int] | None = None) -> str:
+def verilog(design: Netlist | Mapped, *, delays: Sequence[int] | Delays | None = None) -> str:
     """Return a module.
 
     Parameters
@@ -71,7 +73,8 @@ def verilog(design: Netlist | Mapped, *, delays: Sequence[int] | None = None) ->
     design
         Generic cells (`cells_verilog` has their models), or cells of a PDK.
     delays
-        ``DELAY`` of each instance, in the order of the netlist; generic cells only.
+        ``DELAY`` of each instance of a generic cell, in the order of the netlist, or ``RISE`` and ``FALL`` in
+        ns of each instance of a PDK's (`neurogen.qdi.click.verilog.models_verilog` has their models).
     """
     n = design.netlist if isinstance(design, Mapped) else design
     names = _Names(n)
@@ -79,7 +82,7 @@ def verilog(design: Netlist | Mapped, *, delays: Sequence[int] | None = None) ->
     for side, channels in (("input", n.inputs), ("output", n.outputs)):
         other = "output" if side == "input" else "input"
         for name, c in channels.items():
-            for port, nets in [*_ports(name, c), (f"{_safe(name)}_a", [c.a])]:
+            for port, nets in [*_ports(name, c), (f"{port_name(name)}_a", [c.a])]:
                 kind = other if port.endswith("_a") else side
                 ports.append(f"{kind} [{len(nets) - 1}:0] {port}")
                 for k, net in enumerate(nets):
@@ -90,16 +93,16 @@ def verilog(design: Netlist | Mapped, *, delays: Sequence[int] | None = None) ->
     driven = {gate.output for gate in n.gates}
     for name, net in n.wires.items():
         incoming = net not in driven and names.of(net) is None
-        ports.append(f"{'input' if incoming else 'output'} {_safe(name)}")
+        ports.append(f"{'input' if incoming else 'output'} {port_name(name)}")
         if incoming:
-            names.take(net, _safe(name))
+            names.take(net, port_name(name))
         else:
-            assigns.append((_safe(name), net))
+            assigns.append((port_name(name), net))
     for pin, net in (("clk", n.clk), ("rst", n.rst)):
         if net:
             ports.insert(0, f"input {pin}")
             names.take(net, pin)
-    lines = [f"module {_safe(n.name)} (", *(f"  {p}{',' if k + 1 < len(ports) else ''}"
+    lines = [f"module {port_name(n.name)} (", *(f"  {p}{',' if k + 1 < len(ports) else ''}"
                                            for k, p in enumerate(ports)), ");"]
     inner = [net for gate in n.gates for net in (*gate.inputs, gate.output) if names.of(net) is None]
     for net in dict.fromkeys(inner):
@@ -111,8 +114,12 @@ def verilog(design: Netlist | Mapped, *, delays: Sequence[int] | None = None) ->
                             f".{output}({names.of(gate.output)})"])
         where = n.blocks.get(gate.block, ("", ""))[1]
         source = f', src = "{where}"' if where else ""
-        delay = f" #(.DELAY({delays[k]}))" if delays is not None else ""
-        lines.append(f"  (* keep{source} *) {gate.cell}{delay} {_safe(gate.name)} ({wiring});")
+        delay = ""
+        if isinstance(delays, Delays):
+            delay = f" #(.RISE({delays.rise[k]:.4f}), .FALL({delays.fall[k]:.4f}))"
+        elif delays is not None:
+            delay = f" #(.DELAY({delays[k]}))"
+        lines.append(f"  (* keep{source} *) {gate.cell}{delay} {port_name(gate.name)} ({wiring});")
     lines += [f"  assign {port} = {names.of(net)};" for port, net in assigns]
     return "\n".join([*lines, "endmodule", ""])
 
@@ -137,7 +144,7 @@ class _Names:
         self.taken.add(name)
 
     def make(self, net: int) -> None:
-        name = _safe(self.n.nets[net]) + "_w"
+        name = port_name(self.n.nets[net]) + "_w"
         while name in self.taken:
             name += f"_{net}"
         self.take(net, name)
@@ -152,7 +159,7 @@ def bench_verilog(n: Netlist, tokens: Mapping[str, Sequence[int]], expected: Map
     """
     lines = ["`timescale 1ns/1ps", "module bench;", "  reg rst = 1;",
              f"  integer left = {sum(expected.values())};",
-             *(f"  integer due_{_safe(name)} = {expected.get(name, 0)};" for name in n.outputs)]
+             *(f"  integer due_{port_name(name)} = {expected.get(name, 0)};" for name in n.outputs)]
     wiring = [".rst(rst)"] if n.rst else []
     for side, channels in ((0, n.inputs), (1, n.outputs)):
         for name, c in channels.items():
@@ -160,10 +167,10 @@ def bench_verilog(n: Netlist, tokens: Mapping[str, Sequence[int]], expected: Map
                 kind, start = ("wire", "") if side else ("reg", " = 0")
                 lines.append(f"  {kind} [{len(nets) - 1}:0] {port}{start};")
                 wiring.append(f".{port}({port})")
-            ack = f"{_safe(name)}_a"
+            ack = f"{port_name(name)}_a"
             lines.append(f"  {'reg' if side else 'wire'} {ack}{' = 0' if side else ''};")
             wiring.append(f".{ack}({ack})")
-    lines += [f"  {_safe(n.name)} dut ({', '.join(wiring)});", f"  initial #{reset} rst = 0;",
+    lines += [f"  {port_name(n.name)} dut ({', '.join(wiring)});", f"  initial #{reset} rst = 0;",
               f"  initial begin #{limit} $display(\"timeout\"); $finish; end"]
     for name, c in n.inputs.items():
         lines += ["  initial begin", f"    #{2 * reset};"]
@@ -173,13 +180,13 @@ def bench_verilog(n: Netlist, tokens: Mapping[str, Sequence[int]], expected: Map
             sets = " ".join(f"{port} = {len(nets)}'b{''.join(str(int(x in up)) for x in reversed(nets))};"
                             for port, nets in ports)
             clear = " ".join(f"{port} = 0;" for port, _ in ports)
-            ack = f"{_safe(name)}_a"
+            ack = f"{port_name(name)}_a"
             lines.append(f"    #1 {sets} wait ({ack} === 1); #1 {clear} wait ({ack} === 0);")
         lines.append("  end")
     for name, c in n.outputs.items():
-        ports, ack = _ports(name, c), f"{_safe(name)}_a"
+        ports, ack = _ports(name, c), f"{port_name(name)}_a"
         valid, neutral, value = _conditions(ports, c)
-        due = f"due_{_safe(name)}"
+        due = f"due_{port_name(name)}"
         lines += ["  always begin", f"    wait ({valid}); $display(\"{name} %0d\", {value});",
                   f"    if ({due} > 0) begin {due} = {due} - 1; left = left - 1; end",
                   f"    #1 {ack} = 1; wait ({neutral}); #1 {ack} = 0;",
@@ -215,8 +222,8 @@ def sdc(mapped: Mapped) -> str:
     lines = [f"# {n.name}: loops cut for timing analysis, cells to be kept ({mapped.kit.title})"]
     for gate, k in cut:
         pins, output = mapped.kit.pins[gate.cell]
-        lines.append(f"set_disable_timing [get_cells {_safe(gate.name)}] -from {pins[k]} -to {output}")
-    lines += [f"set_dont_touch [get_cells {_safe(gate.name)}]" for gate in n.gates]
+        lines.append(f"set_disable_timing [get_cells {port_name(gate.name)}] -from {pins[k]} -to {output}")
+    lines += [f"set_dont_touch [get_cells {port_name(gate.name)}]" for gate in n.gates]
     return "\n".join([*lines, ""])
 
 
@@ -253,7 +260,8 @@ def isochronic_forks(n: Netlist) -> list[str]:
     """Return a line for each net that forks: its branches must arrive at about the same time."""
     readers: dict[int, list[str]] = {}
     for gate, _, net in _arcs(n):
-        readers.setdefault(net, []).append(_safe(gate.name))
+        readers.setdefault(net, []).append(port_name(gate.name))
     fixed = {ZERO, n.rst, n.clk}
-    return [f"{_safe(n.nets[net])}: {' '.join(sorted(set(names)))}" for net, names in sorted(readers.items())
+    return [f"{port_name(n.nets[net])}: {' '.join(sorted(set(names)))}"
+            for net, names in sorted(readers.items())
             if net not in fixed and len(set(names)) > 1]
