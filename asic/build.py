@@ -25,7 +25,7 @@ from neurogen.flow.tools import ToolError
 from neurogen.flow.verilator import compile_model
 
 
-__all__ = ["build_asic", "check_flow", "compare", "describe", "record"]
+__all__ = ["build_asic", "check_flow", "compare", "describe", "meanings", "record"]
 
 
 _RESET = 4   # cycles of reset that a bench begins with
@@ -77,7 +77,7 @@ def record(verilog: str, top: str, drive: Callable[[Any], None], folder: Path, *
     return inputs, outputs
 
 
-def _meanings(outputs: Mapping[str, object]) -> dict[str, str]:
+def meanings(outputs: Mapping[str, object]) -> dict[str, str]:
     """Return which outputs mean something only while another one is 1: payloads of streams, data of buses."""
     rules = (("__payload", "__valid"), ("__dat_r", "__ack"), ("__adr", "__cyc"), ("__dat_w", "__cyc"),
              ("__we", "__cyc"), ("__sel", "__cyc"))
@@ -114,10 +114,10 @@ def compare(netlist: Path, top: str, pdk: Pdk, recording: tuple[dict, dict],
     cycles = min(len(next(iter(inputs.values()))[1]), max(1000, _WORK // len(model.graph.gates)))
     drive = {name: values[:cycles] for name, (_, values) in inputs.items()}
     run, other = (model.run(drive, record=False, seed=seed) for seed in (0, 1))
-    meanings = _meanings(outputs)
+    means = meanings(outputs)
     values = wrong = undefined = 0
     for name, (_, wanted) in outputs.items():
-        when = outputs[meanings[name]][1] if name in meanings else [1] * cycles
+        when = outputs[means[name]][1] if name in means else [1] * cycles
         for cycle in range(skip, cycles):
             if not when[cycle]:
                 continue
@@ -235,7 +235,7 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
         place = folder / "bench"
         place.mkdir()
         inputs, outputs = recording
-        bench = write_bench(place, top, inputs, outputs, period=period, skip=skip, valid=_meanings(outputs))
+        bench = write_bench(place, top, inputs, outputs, period=period, skip=skip, valid=meanings(outputs))
     checked = {"status": "not checked", "reason": f"LibreLane has no {pdk.name}"}
     if "librelane" in pdk.data["flows"]:
         checked = step("LibreLane's loader", lambda: check_config(folder, pdk, root))

@@ -40,11 +40,11 @@ class GateGraph:
 
     def _collect(self):
         gates, self.flops, self.clocks = [], [], []
-        pending, self._clock_of = [], {}
+        pending, gating, self._clock_of = [], [], {}
         for number, instance in enumerate(self.netlist.cells):
             cell = self.netlist.library[instance.kind]
             if cell.clock_gate:
-                self._gating(instance, cell)
+                gating.append((instance, cell))
             elif cell.storage.get("kind") == "ff":
                 pending.append((number, instance, cell))
             elif cell.storage:
@@ -63,8 +63,10 @@ class GateGraph:
                                 pin,
                             )
                         )
-        self._sort_clocks()
         constants = {gate[0]: self.tables[gate[2]] for gate in gates if not gate[1]} | {0: 0, 1: 1}
+        for instance, cell in gating:
+            self._gating(instance, cell, constants)
+        self._sort_clocks()
         for number, instance, cell in pending:
             gates += self._flop(number, instance, cell, constants)
         return gates + self._find_memories()
@@ -86,11 +88,11 @@ class GateGraph:
         self.nets += 1
         return self.nets - 1
 
-    def _gating(self, instance: Instance, cell):
+    def _gating(self, instance: Instance, cell, constants):
         pins = {name: bits[0] for name, bits in instance.pins.items()}
         clock = next(name for name in cell.inputs if cell.pins[name].clock)
         (out,) = (pins[name] for name in cell.outputs if name in pins)
-        enable = [pins[name] for name in cell.inputs if name != clock and pins[name] != 0]
+        enable = [pins[name] for name in cell.inputs if name != clock and constants.get(pins[name]) != 0]
         if len(enable) != 1:
             raise NetlistError(f"Gating cell {instance.name} must have one enable, not {len(enable)}")
         self.clocks.append((out, enable[0], pins[clock]))

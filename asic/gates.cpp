@@ -17,9 +17,88 @@ struct Event {
     }
 };
 
+// What cells went through: how often each passed from one state of its pins to another at one moment, and for how
+// long it was in each. Pairs of states are counted in a hash table, since few of the possible ones occur.
+struct Counts {
+    const int32_t *touch0, *touch;  // by net: (cell, pin) pairs, from touch0[net] to touch0[net + 1]
+    const int64_t *state0;          // by cell: where its states begin in `held`
+    int64_t *held;                  // ticks in each state
+    int32_t cells;
+    std::vector<uint16_t> state, before;
+    std::vector<int64_t> since;
+    std::vector<uint64_t> keys;  // 1 + (cell << 32 | before << 16 | after); 0: free
+    std::vector<uint32_t> counts;
+    int64_t used = 0;
+
+    void add(uint64_t key, uint32_t count) {
+        if (2 * used >= int64_t(keys.size())) {
+            std::vector<uint64_t> old_keys(std::max<size_t>(1 << 16, keys.size() * 2), 0);
+            std::vector<uint32_t> old_counts(old_keys.size(), 0);
+            old_keys.swap(keys);
+            old_counts.swap(counts);
+            used = 0;
+            for (size_t i = 0; i < old_keys.size(); ++i)
+                if (old_keys[i])
+                    add(old_keys[i], old_counts[i]);
+        }
+        size_t at = key * 0x9E3779B97F4A7C15ull >> 24 & (keys.size() - 1);
+        while (keys[at] && keys[at] != key)
+            at = (at + 1) & (keys.size() - 1);
+        used += !keys[at];
+        keys[at] = key;
+        counts[at] += count;
+    }
+    void settle(int32_t cell, int64_t now) {  // what happened to a cell at its last moment is complete
+        held[state0[cell] + state[cell]] += now - since[cell];
+        if (before[cell] != state[cell])
+            add(1 + (uint64_t(cell) << 32 | uint64_t(before[cell]) << 16 | state[cell]), 1);
+        before[cell] = state[cell];
+        since[cell] = now;
+    }
+    void change(int64_t now, int32_t net) {
+        for (int i = touch0[net]; i < touch0[net + 1]; i += 2) {
+            const int32_t cell = touch[i];
+            if (since[cell] != now)
+                settle(cell, now);
+            state[cell] ^= 1 << touch[i + 1];
+        }
+    }
+    void begin(int64_t now, const uint8_t *values, int32_t nets) {
+        state.assign(cells, 0);
+        since.assign(cells, now - 1);  // what comes at `now` is a change
+        for (int net = 0; net < nets; ++net)
+            if (values[net])
+                for (int i = touch0[net]; i < touch0[net + 1]; i += 2)
+                    state[touch[i]] |= 1 << touch[i + 1];
+        before = state;
+    }
+    void end(int64_t now) {
+        for (int cell = 0; cell < cells; ++cell)
+            settle(cell, now);
+    }
+};
+
 }  // namespace
 
 extern "C" {
+
+Counts *counts_new(int32_t cells, const int32_t *touch0, const int32_t *touch, const int64_t *state0, int64_t *held) {
+    auto *c = new Counts();
+    c->cells = cells, c->touch0 = touch0, c->touch = touch, c->state0 = state0, c->held = held;
+    return c;
+}
+
+int64_t counts_size(const Counts *c) { return c->used; }
+
+// Copies keys (cell << 32 | before << 16 | after) and counts, and frees the table.
+void counts_take(Counts *c, uint64_t *keys, uint32_t *counts) {
+    for (size_t i = 0, to = 0; i < c->keys.size(); ++i)
+        if (c->keys[i]) {
+            keys[to] = c->keys[i] - 1;
+            counts[to++] = c->counts[i];
+        }
+    delete c;
+}
 
 struct Netlist {
     int32_t nets, gates, flops, clocks, rams, inputs;
@@ -45,10 +124,12 @@ struct Result {
 // Returns 0; 1: too many changes; 2: something moves for longer than a period. `state`: the nets' values, before and
 // after; `initial`: those that changes begin with, at the start of cycle 0. `ram_state`: contents, in the order of the
 // memories. `out`: by cycle, the values of `watched` nets at its end. `accesses`: by memory and port, reads, writes,
-// and both at once.
-int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t period, int32_t timed, uint8_t *state,
-             uint8_t *initial, uint8_t *ram_state, Result *result, const int32_t *watched, int32_t watch,
-             uint8_t *out, int64_t *accesses) {
+// and both at once. Cycles from `first` up to (not with) `last` are those with delays (if `with_delays`), whose accesses
+// and, with `counts`, transitions are counted; changes are kept of all cycles.
+int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t period, int32_t with_delays,
+             uint8_t *state, uint8_t *initial, uint8_t *ram_state, Result *result, const int32_t *watched, int32_t watch,
+             uint8_t *out, int64_t *accesses, int32_t first, int32_t last, Counts *counts) {
+    bool timed = false, inside = false;
     std::vector<int64_t> ram_base(n->rams + 1, 0);
     std::vector<int32_t> ram_at(n->rams + 1, 0);
     for (int r = 0, at = 0; r < n->rams; ++r) {
@@ -90,13 +171,28 @@ int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t 
             queue.push({now + n->delay[2 * (n->gate_pin0[g] + pin) + (value ? 0 : 1)], serial, g, value});
         }
     };
+    std::vector<uint64_t> stale(n->gates / 64 + 1, ~0ull);  // without delays: a bit for each gate to be evaluated
     auto set = [&](int64_t now, int32_t net, uint8_t value) {
         if (net < 2 || state[net] == value)
             return;
         state[net] = value;
         note(now, net);
+        if (inside && counts)
+            counts->change(now, net);
         if (timed)
             touch(now, net);
+        else
+            for (int f = n->fan0[net]; f < n->fan0[net + 1]; f += 2)
+                stale[n->fan[f] / 64] |= 1ull << n->fan[f] % 64;
+    };
+    auto refresh = [&](int64_t now) {  // gates come in topological order: what one makes stale lies ahead
+        for (size_t w = 0; w < stale.size(); ++w)
+            while (stale[w]) {
+                const int g = int(w * 64) + __builtin_ctzll(stale[w]);
+                stale[w] &= stale[w] - 1;
+                if (g < n->gates)
+                    set(now, n->gate_out[g], evaluate(g));
+            }
     };
     auto drain = [&](int64_t until) {
         while (!queue.empty() && queue.top().time < until) {
@@ -112,6 +208,17 @@ int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t 
     std::vector<std::pair<int32_t, uint8_t>> reads;
     for (int t = 0; t < cycles; ++t) {
         const int64_t now = int64_t(t) * period;
+        if (t == first) {
+            inside = true;
+            timed = with_delays;
+            if (counts && t > 0)
+                counts->begin(now, state, n->nets);
+        }
+        if (t == last) {
+            inside = timed = false;
+            if (counts)
+                counts->end(now);
+        }
         // What the clock's edge sees: the values at the end of the cycle before.
         reads.clear();
         if (t > 0) {
@@ -138,7 +245,8 @@ int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t 
                             address |= int64_t(state[pin[port[3] + b]]) << b;
                         uint8_t *word = ram_state + ram_base[r] + (address % words) * bits;
                         if (phase == 0) {
-                            ++accesses[(r * 2 + p) * 3 + (write ? (read ? 2 : 1) : 0)] ;
+                            if (inside)
+                                ++accesses[(r * 2 + p) * 3 + (write ? (read ? 2 : 1) : 0)];
                             if (read)
                                 for (int b = 0; b < bits; ++b) {
                                     const bool mine = write && (port[5] < 0 || state[pin[port[5] + b]]);
@@ -169,6 +277,8 @@ int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t 
             if (n->root >= 0)
                 state[n->root] = 1;
             std::copy(state, state + n->nets, initial);
+            if (counts && inside)
+                counts->begin(now, state, n->nets);
         }
         for (int i = 0; i < n->inputs; ++i)
             set(now, n->input[i], stimulus[int64_t(t) * n->inputs + i]);
@@ -176,8 +286,7 @@ int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t 
         if (timed) {
             drain(middle);
         } else {
-            for (int g = 0; g < n->gates; ++g)
-                set(now, n->gate_out[g], evaluate(g));
+            refresh(now);
         }
         if (n->root >= 0)
             set(middle, n->root, 0);
@@ -195,6 +304,8 @@ int simulate(const Netlist *n, int32_t cycles, const uint8_t *stimulus, int64_t 
         for (int w = 0; w < watch; ++w)
             out[int64_t(t) * watch + w] = state[watched[w]];
     }
+    if (inside && counts)
+        counts->end(int64_t(cycles) * period);
     return result->count > result->capacity ? 1 : 0;
 }
 }

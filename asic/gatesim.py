@@ -16,21 +16,55 @@ import numpy as np
 
 from asic.activity import Activity, from_changes
 from asic.gategraph import GateGraph
-from asic.netlist import Netlist
+from asic.netlist import Netlist, NetlistError
 from asic.slews import Timing
 from neurogen.flow.files import staged
 from neurogen.flow.tools import SimulationError, cache_folder, find_compiler, run_tool
 
 
-__all__ = ["GateModel", "GateRun"]
+__all__ = ["GateModel", "GateRun", "Passages"]
+
+
+@dataclass(frozen=True)
+class Passages:
+    """What cells went through in a window, without times: enough for their energy, however long it is.
+
+    A state of a cell has a bit for each of its ``pins`` (of the netlist's cell of that number).
+
+    Parameters
+    ----------
+    pins
+        By cell, names of pins, the lowest bit first.
+    cell, before, after, count
+        How often a cell passed from one state to another at one moment.
+    held
+        By cell, seconds in each state.
+    seconds
+        Length of the window.
+    accesses
+        As in `Activity`.
+    """
+
+    pins: list[tuple[str, ...]]
+    cell: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    count: np.ndarray
+    held: list[np.ndarray]
+    seconds: float
+    accesses: np.ndarray
 
 
 @dataclass(frozen=True)
 class GateRun:
-    """Outputs by port, one integer a cycle (at its end), and what the nets did."""
+    """Outputs by port, one integer a cycle (at its end), and what the nets did.
+
+    ``passages`` is there if a window was given.
+    """
 
     outputs: dict[str, list[int]]
     activity: Activity
+    passages: Passages | None = None
 
 
 class GateModel:
@@ -66,6 +100,7 @@ class GateModel:
         timing: Timing | None = None,
         record: bool = True,
         seed: int = 0,
+        window: tuple[int, int] | None = None,
     ) -> GateRun:
         """Simulate one clock cycle for each value of the inputs.
 
@@ -81,6 +116,9 @@ class GateModel:
             Of the random contents of registers and memories.
         record
             Keep what the nets did; without it, only outputs and accesses are there.
+        window
+            First cycle, and the one after the last, of which `Passages` are counted, in place of what the
+            nets did. Delays, and accesses of memories, are those of the window.
 
         Raises
         ------
@@ -104,7 +142,12 @@ class GateModel:
         out = np.zeros((cycles, max(1, len(watched))), np.uint8)
         accesses = np.zeros((max(1, len(self.graph.memories)), 2, 3), np.int64)
         initial = np.zeros(self.graph.nets, np.uint8)
+        record = record and window is None
         capacity = 1 << 20 if record else 1
+        first, last = (0, cycles) if window is None else window
+        if not 0 <= first < last <= cycles:
+            raise ValueError(f"Window must be cycles between 0 and {cycles}, not {window!r}")
+        counting = None if window is None else _Counting(self.netlist, self.graph.nets)
         while True:
             values, memory = state.copy(), contents.copy()
             accesses[:] = 0
@@ -124,8 +167,13 @@ class GateModel:
                 len(watched),
                 _at(out),
                 _at(accesses),
+                first,
+                last,
+                None if counting is None else counting.pointer,
             )
             if code == 2:
+                if counting is not None:
+                    counting.take()
                 raise SimulationError(
                     f"Netlist of {self.netlist.top} still moves at the end of a period of "
                     f"{period * 1e9:g} ns: give a longer one"
@@ -141,6 +189,10 @@ class GateModel:
                 packed = np.packbits(part, 1, "little")
                 outputs[name] = [int.from_bytes(row.tobytes(), "little") for row in packed]
                 column += len(nets)
+        passages = None
+        if counting is not None:
+            passages = counting.result((last - first) * ticks * tick, tick,
+                                       accesses[: len(self.graph.memories)])
         real = len(self.netlist.names)
         count = result.count if record else 0
         keep = (changes[:count] >> 1) < real
@@ -154,6 +206,7 @@ class GateModel:
                 tick,
                 accesses[: len(self.graph.memories)],
             ),
+            passages,
         )
 
     def _stimulus(self, stimulus):
@@ -229,6 +282,49 @@ class GateModel:
             *map(_at, third),
         )
         return [first, second, third, table, delays], structure
+
+
+class _Counting:
+    """The arrays of one count of passages, and the table that the simulator fills."""
+
+    def __init__(self, netlist: Netlist, nets: int):
+        self.pins = []
+        touches: list[list[int]] = [[] for _ in range(nets)]
+        for number, instance in enumerate(netlist.cells):
+            known = netlist.library[instance.kind].pins
+            names = tuple(pin for pin in instance.pins if pin in known)
+            if len(names) > 16:
+                raise NetlistError(f"Cell {instance.name} of type {instance.kind} must have at most 16 pins")
+            self.pins.append(names)
+            for bit, pin in enumerate(names):
+                touches[instance.pins[pin][0]] += [number, bit]
+        sizes = [1 << len(names) for names in self.pins]
+        self.start = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        self.held = np.zeros(int(self.start[-1]), np.int64)
+        self._arrays = (np.concatenate([[0], np.cumsum([len(row) for row in touches])]).astype(np.int32),
+                        np.array([word for row in touches for word in row], np.int32))
+        library = _simulator()
+        library.counts_new.restype = _P
+        library.counts_size.restype = ctypes.c_int64
+        library.counts_size.argtypes = [_P]
+        library.counts_take.argtypes = [_P, _P, _P]
+        self.pointer = _P(library.counts_new(len(self.pins), *map(_at, self._arrays), _at(self.start),
+                                             _at(self.held)))
+
+    def take(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return keys and counts, and free the table."""
+        size = max(1, _simulator().counts_size(self.pointer))
+        keys, counts = np.zeros(size, np.uint64), np.zeros(size, np.uint32)
+        _simulator().counts_take(self.pointer, _at(keys), _at(counts))
+        return keys[counts > 0], counts[counts > 0].astype(np.int64)
+
+    def result(self, seconds: float, tick: float, accesses: np.ndarray) -> Passages:
+        """Return what was counted."""
+        keys, counts = self.take()
+        held = [self.held[a:b] * tick for a, b in zip(self.start[:-1], self.start[1:], strict=True)]
+        return Passages(self.pins, (keys >> np.uint64(32)).astype(np.int64),
+                        (keys >> np.uint64(16) & np.uint64(0xFFFF)).astype(np.int64),
+                        (keys & np.uint64(0xFFFF)).astype(np.int64), counts, held, seconds, accesses)
 
 
 _P = ctypes.c_void_p
