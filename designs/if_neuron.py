@@ -1,8 +1,8 @@
 """An integrate-and-fire neuron of 16 synapses; ``python -m designs.if_neuron build|verify|report``.
 
 A call takes the spikes of a time step and the potential, and gives the neuron's spike and its new potential.
-In sky130 the dual-rail circuit has more half buffers in its loop (``--no-slack``: without), which takes an
-iteration from 22 to 14 ns; in IHP it is fast enough without them.
+In sky130 the dual-rail circuit has one more half buffer at the entry of its loop (``--no-slack``: without;
+``--slack``: one at each fork), which takes an iteration from 22 to 19 ns; in IHP it is fast enough without.
 """
 
 from neurogen.flow.synth.design import Design, Peer

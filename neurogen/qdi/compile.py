@@ -12,7 +12,7 @@ from neurogen.qdi.graph import Graph
 from neurogen.qdi.ir import Program
 from neurogen.qdi.lower import lower
 from neurogen.qdi.passes.arms import common_expressions, convert_arms
-from neurogen.qdi.passes.buffers import place_buffers, slack
+from neurogen.qdi.passes.buffers import place_buffers, slack, widen_entries
 from neurogen.qdi.passes.rewrite import rewrite
 from neurogen.qdi.passes.tables import fuse_tables
 from neurogen.qdi.passes.widths import infer_widths
@@ -35,6 +35,7 @@ PASSES = {
     "P8": ("strength reduction: wires and cheaper blocks, shift registers for x[i]", True),
     "P9": ("reassociation of sums", True),
     "P11": ("slack: more buffers in loops, for speed", False),
+    "P12": ("slack at the entries of loops: two half buffers there in one block", False),
 }
 
 
@@ -101,6 +102,8 @@ def _build(function: Process, on: Mapping[str, bool], buffers: str) -> Graph:
     place_buffers(graph, buffers)
     if on["P11"]:
         slack(graph)
+    if on["P12"]:
+        widen_entries(graph)
     graph.notes |= {"passes": dict(on), "buffers": buffers, "mode": function.mode}
     graph.verify(buffers=buffers != "none")
     return graph

@@ -45,7 +45,7 @@ _CAVEAT = "Ours are figures before layout. What others have not published stands
 
 Slack = Annotated[bool, typer.Option("--slack", help="More half buffers in loops: faster, larger.")]
 DesignSlack = Annotated[bool | None, typer.Option(
-    "--slack/--no-slack", help="More half buffers in loops: faster, larger.",
+    "--slack/--no-slack", help="More half buffers in loops, at each fork or nowhere: faster, larger.",
     show_default="as the design has it for the PDK")]
 Width = Annotated[int, typer.Option(min=4, max=32, help="Bits of numbers.")]
 PdkName = Annotated[Pdk, typer.Option(help="PDK of the netlist, for --backend qdi and click.")]
@@ -78,7 +78,8 @@ class Design:
     iterations
         Iterations of the loop in a call, if it always takes so many.
     slack
-        PDKs in which its dual-rail circuit has more half buffers in loops (pass P11) unless told otherwise.
+        PDKs in which its dual-rail circuit has more half buffers at the entries of loops (pass P12), unless
+        told otherwise.
     """
 
     name: str
@@ -159,10 +160,10 @@ def _app(design: Design) -> typer.Typer:
 
 def _settings(design: Design, backend: Backend, pdk: Pdk, slack: bool | None, calls: int,
               seed: int) -> Settings:
-    if slack is None:
-        slack = str(backend) == "qdi" and str(pdk) in design.slack
-    return Settings(backend=str(backend), pdk=str(pdk), calls=calls, seed=seed,
-                    passes={"P11": True} if slack else {})
+    passes = {"P11": True} if slack else {}
+    if slack is None and str(backend) == "qdi" and str(pdk) in design.slack:
+        passes = {"P12": True}
+    return Settings(backend=str(backend), pdk=str(pdk), calls=calls, seed=seed, passes=passes)
 
 
 def _widths(text: str) -> list[int]:

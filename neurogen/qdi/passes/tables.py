@@ -10,7 +10,7 @@ from itertools import product
 from neurogen.qdi.captures import free_values
 from neurogen.qdi.ir import Emit, If, Loop, Op, Program, Region, Value, regions_of, walk
 from neurogen.qdi.passes.rewrite import PURE, evaluate_op, sort_items
-from neurogen.qdi.python.types import Num
+from neurogen.qdi.python.types import Num, Word
 from neurogen.qdi.wires import Field, shape
 
 
@@ -167,8 +167,8 @@ def _zeros(region, users):
             continue
         lut = luts[0]
         at = lut.result.type.width
-        zero, whole = Value(Num(missing)), Value(Num(width))
-        wide = Value(Num(at + missing))
+        zero, whole = Value(Num(missing)), Value(Word(width))
+        wide = Value(Word(at + missing))
         for item in region.items:
             if isinstance(item, Op) and item.kind == "field":
                 item.args = [wide if a is lut.result else a for a in item.args]
@@ -211,7 +211,7 @@ def _replace(region, sources, inside, outputs, users):
             at += f.width
         table.append(word)
     total = sum(f.width for f in results)
-    whole = Value(Num(total))
+    whole = Value(Word(total))
     loc = inside[0].loc
     new = [Op("lut", list(sources), whole, {"in_widths": tuple(f.width for f in fields),
                                             "table": tuple(table)}, loc)]

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 
 __all__ = ["Bit", "Mem", "MemType", "Num", "Rom", "RomType", "S", "State", "StateType", "Stream",
-           "StreamType",
-           "U", "join"]
+           "StreamType", "U", "Word", "join"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,15 @@ class Num:
         return f"{'S' if self.signed else 'U'}[{self.width}]"
 
     __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Word(Num):
+    """Several numbers side by side in one token: of any width, and no type of a variable."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"Width of a word must be at least 1 bit, not {self.width!r}")
 
 
 @dataclass(frozen=True)
