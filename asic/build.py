@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ _WORK = 2_000_000_000  # gates times cycles that a comparison evaluates, at most
 
 
 def check_flow(pdk: Pdk, flow: str) -> None:
-    """Raise `HandoverError` if a flow is unknown, or has no such kit."""
+    """Raise `HandoverError` if a flow is unknown, or has no such kit; ImportError without extra `asic`."""
+    import_module("libparse")  # which reads Liberty files: missed before the first minutes are spent
     there = [name for name in FLOWS if name in pdk.data["flows"]]
     if flow not in there:
         raise HandoverError(f"Flow for {pdk.name} must be one of {', '.join(there)}, not {flow!r}")

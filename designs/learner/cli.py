@@ -16,7 +16,15 @@ from rich.progress import Progress
 from designs.learner.configs import BOARD_CONFIG, CONFIGS
 from designs.learner.pages import adapt_page, build_page
 from designs.learner.targets import bitstream, find_buildable, handover
-from designs.learner.work import Work, adapt, cells, load_weights, random_work, starting_weights
+from designs.learner.work import (
+    Work,
+    adapt,
+    cells,
+    load_weights,
+    random_work,
+    save_weights,
+    starting_weights,
+)
 from neurogen.flow.errors import UserError, user_errors
 from neurogen.flow.learning import compare, simulate
 from neurogen.flow.pipeline import find_kit
@@ -197,9 +205,14 @@ def adapt_command(
         if spec.inputs != 64 or spec.classes != 10:
             raise UserError(f"Configuration must take digits, such as 'digits', not {config!r}")
         if out.suffix != ".npz":
-            raise UserError(f"Weights must go to a .npz file, not {out.name}")
+            raise UserError(f"Weights must go to a .npz file, not {out}")
         if nir is not None and nir.suffix != ".nir":
-            raise UserError(f"Network must go to a .nir file, not {nir.name}")
+            raise UserError(f"Network must go to a .nir file, not {nir}")
+        for path in (out, nir):
+            if path is not None and path.is_dir():
+                raise UserError(f"Results must go to a file, and {path} is a folder")
+        if page is not None and page.exists() and not page.is_dir():
+            raise UserError(f"Report must go to a folder, and {page} is a file")
         if undo and weights is None:
             raise UserError("Undo needs --weights: a file that `adapt` wrote")
         start, line = time.monotonic(), shlex.join(["python", "-m", "designs.learner", *sys.argv[1:]])
@@ -213,26 +226,16 @@ def adapt_command(
                 progress.update(task, completed=done, description=f"Learning, {accuracy:.1f} % correct")
                 typer.echo(f"{done:6,} samples: {accuracy:.1f} % of the test digits")
             after, flags = adapt(spec, before, samples, seed, show, rtl=engine is Engine.RTL)
+        for flag in sorted(flags):
+            typer.echo(_FLAGS[flag])
+        save_weights(out, before, after)  # first: minutes of learning are in them
+        typer.echo(f"weights: {out}")
         if nir is not None:
             export_nir(learnt_network(spec, after), nir)
+            typer.echo(f"network: {nir}")
         if page is not None:
             write_report(page, adapt_page(spec, config, after, curve, engine.value, line,
                                           time.monotonic() - start))
-        arrays = {f"before_{k}": array for k, array in enumerate(before)}
-        arrays |= {f"after_{k}": array for k, array in enumerate(after)}
-        part = out.with_name(f".{out.name}.part.npz")
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(part, **arrays)
-            part.replace(out)
-        except OSError as error:
-            raise UserError(f"Cannot write to {out}: {error.strerror}") from None
-        for flag in sorted(flags):
-            typer.echo(_FLAGS[flag])
-        typer.echo(f"weights: {out}")
-        if nir is not None:
-            typer.echo(f"network: {nir}")
-        if page is not None:
             typer.echo(f"report: {page / 'report.html'}")
 
 

@@ -17,7 +17,8 @@ from neurogen.spec.learning import Learner
 from neurogen.spec.learning_bus import Region, Status
 
 
-__all__ = ["MEMORIES", "Work", "adapt", "cells", "load_weights", "random_work", "starting_weights"]
+__all__ = ["MEMORIES", "Work", "adapt", "cells", "load_weights", "random_work", "save_weights",
+           "starting_weights"]
 
 
 MEMORIES = (*(region.name.lower() for region in Region), "active", "events", "open")
@@ -68,6 +69,21 @@ def load_weights(path: Path, spec: Learner, *, undo: bool) -> list[np.ndarray]:
         raise UserError(f"Weights must be a file of `adapt` for this configuration, not {path}: "
                         f"{error}") from None
     return weights
+
+
+def save_weights(path: Path, before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> None:
+    """Write the weights before and after an adaptation for `load_weights`: the whole file or nothing."""
+    arrays = {f"{name}_{k}": array for name, weights in (("before", before), ("after", after))
+              for k, array in enumerate(weights)}
+    part = path.with_name(f".{path.name}.part.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(part, **arrays)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"Cannot write to {path}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def adapt(spec: Learner, weights: Sequence[np.ndarray], samples: int, seed: int,

@@ -49,7 +49,8 @@ def load_events(path: str | Path, network: Network) -> dict[str, Events]:
     """
     path = Path(path)
     if not path.is_file():
-        raise EventError(f"Event file must exist, and {path} does not")
+        found = "is a folder" if path.is_dir() else "does not"
+        raise EventError(f"Event file must exist, and {path} {found}")
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             recordings = {name: _recording(archive, name, network) for name in network.inputs}

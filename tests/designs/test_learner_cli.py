@@ -85,6 +85,8 @@ def test_a_last_sample_without_a_spike_is_found(monkeypatch):
 @pytest.mark.parametrize("arguments, message", [
     (("build", "--config", "huge"), "Configuration must be one of tiny, digits, speech, large, not 'huge'"),
     (("adapt", "--out", "w.txt"), "Weights must go to a .npz file, not w.txt"),
+    (("adapt", "--out", "."), "Weights must go to a .npz file, not ."),
+    (("adapt", "--out", "w.npz", "--report", __file__), "Report must go to a folder, and "),
     (("adapt", "--out", "w.npz", "--nir", "w.txt"), "Network must go to a .nir file, not w.txt"),
     (("adapt", "--out", "w.npz", "--undo"), "Undo needs --weights: a file that `adapt` wrote"),
     (("adapt", "--out", "w.npz", "--config", "tiny"),

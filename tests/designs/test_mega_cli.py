@@ -197,6 +197,7 @@ def damaged(path, source, change):
     (["verify", "--trace", "a.png"], "Waveforms must go to a .fst or .vcd file, not a.png"),
     (["run", "--out", "a.png"], "Spikes must go to a .npz or .csv file, not a.png"),
     (["run", "--events", "nothing.npz"], "Event file must exist, and nothing.npz does not"),
+    (["run", "--events", "."], "Event file must exist, and . is a folder"),
     (["report", "nothing"], "Folder must hold the results of a build"),
     (["verify", "--network", DIGITS_NIR, "--multiplicity", "65536"], "between 1 and 65535, not 65536"),
     (["verify", "--network", DIGITS_NIR, "--multiplicity", str(10**25)], "between 1 and 65535, not 1000"),

@@ -38,7 +38,7 @@ def load_process(target: str, *, width: int | None = None, mode: str | None = No
         raise UserError(f"Function must be FILE.py:FUNCTION, not {target}")
     path = Path(file)
     if not path.is_file():
-        raise UserError(f"File {file} does not exist")
+        raise UserError(f"File {file} {'is a folder' if path.is_dir() else 'does not exist'}")
     if path.suffix != ".py":
         raise UserError(f"File must be a Python file, not {file}")
     module = _run(path)

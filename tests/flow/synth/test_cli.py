@@ -102,6 +102,7 @@ def test_graph_that_is_written_is_the_one_that_was_verified(tmp_path):
 @pytest.mark.parametrize("target, text", [
     ("functions", "Function must be FILE.py:FUNCTION, not functions"),
     ("nowhere.py:f", "File nowhere.py does not exist"),
+    (".:f", "File . is a folder"),
     (f"{FUNCTIONS}:none", "must have a function none; it has loop_test, add_test, neuron,"),
     (f"{FUNCTIONS}:NUMBER", "must be a function, not int"),
     (f"{FUNCTIONS}:spins", "QDI"),
