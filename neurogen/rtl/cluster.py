@@ -17,10 +17,9 @@ __all__ = ["Cluster", "Forward", "add_layout", "lif_latency", "lif_layout", "rea
 class Forward(enum.Enum, shape=2):
     """Where the adder of a bank finds the old value of its states."""
 
-    MEMORY = 0   # read in the cycle before
-    ADDED = 1    # sum of the operation just before
-    WRITTEN = 2  # sum of the operation before that one: written while this one was read
-    SWEPT = 3    # result of the LIF data paths; nothing is added
+    MEMORY = 0  # read in the cycle before
+    ADDED = 1   # sum of the operation just before, written while this one was read
+    SWEPT = 2   # result of the LIF data paths; nothing is added
 
 
 def read_layout(spec: MegaSpec) -> data.StructLayout:
@@ -36,7 +35,7 @@ def read_layout(spec: MegaSpec) -> data.StructLayout:
 
 
 def add_layout(spec: MegaSpec) -> data.StructLayout:
-    """Return the layout of the third stage: add; the sum is written in the cycle after."""
+    """Return the layout of the third stage: add, and write the sum."""
     return data.StructLayout({
         "write": data.ArrayLayout(1, BANKS),
         "forward": data.ArrayLayout(Forward, BANKS),
@@ -47,9 +46,9 @@ def add_layout(spec: MegaSpec) -> data.StructLayout:
 def lif_layout(spec: MegaSpec) -> data.StructLayout:
     """Return the layout of the controls of the LIF data paths."""
     fields = {
-        "load": 1,      # take the row that was read in the cycle before
-        "shift": 1,     # pass a chunk of the row to the data paths
-        "chunk": range(max(2, spec.sweep_cycles)),  # its number
+        "load": 1,      # take the row (if staggered, the chunk) that was read in the cycle before
+        "shift": 1,     # pass a chunk to the data paths
+        "chunk": range(max(2, spec.sweep_cycles)),  # its number; if staggered, of that which is loaded
         "collect": 1,   # take the chunk that leaves the data paths
         "first": 1,     # with collect: it is the first of its row
         "parameters": data.ArrayLayout(1, spec.parameter_rows),  # take a parameter row
@@ -63,29 +62,34 @@ def lif_layout(spec: MegaSpec) -> data.StructLayout:
 
 def lif_latency(spec: MegaSpec) -> int:
     """Return the cycles of a chunk in the LIF data paths."""
-    return LifDatapath.LATENCY + 2 * _lif_registered(spec)
+    return LifDatapath.LATENCY + _lif_registers(spec)
 
 
-def _lif_registered(spec):
-    # Where events share the ports of the states, reads and writes of rows have to fall together: a row is
-    # written `sweep_cycles + 1 + latency` cycles after the operations that it collides with have read.
-    cycles, apart = spec.sweep_cycles, 1 + LifDatapath.LATENCY
-    return spec.overlap and cycles < BANKS and apart % cycles != 0 and (apart + 2) % cycles == 0
+def _lif_registers(spec):
+    # Where events share the ports of the states, reads and writes of rows have to fall together: a row (if
+    # staggered, its first chunk) is written that many cycles after what it collides with has read.
+    cycles, apart = spec.sweep_cycles, 1 + spec.staggered + LifDatapath.LATENCY
+    if not spec.overlap or cycles >= BANKS:
+        return 0
+    return next((more for more in range(3) if (apart + more) % cycles == 0), 0)
 
 
 class Cluster(wiring.Component):
     """Nine banks of states, nine tap memories and ``9 * lanes`` adders: one operation a cycle.
 
-    An operation takes four cycles: the weights are read (``weight_en``); they are turned to their
-    banks while the states are read (``read``); the sum is formed, with states forwarded where a
-    write is under way (``add``); the sum is written. Sequencing, hazards and the pipeline
-    registers of the controls belong to `neurogen.rtl.conv.ConvEngine`, once for all clusters, which
-    work in lock step.
+    An operation takes three cycles: the weights are read (``weight_en``); they are turned to their banks
+    while the states are read (``read``); the sum is formed, with the state forwarded where the read met
+    its write, and written (``add``). Sequencing, hazards and the pipeline registers of the controls belong
+    to `neurogen.rtl.conv.ConvEngine`, once for all clusters, which work in lock step.
 
     A row passes through the LIF data paths in ``sweep_cycles`` chunks: it is read, loaded
     (``lif.load``), shifted through (``lif.shift``), collected `lif_latency` cycles later
     (``lif.collect``), and written through the adders with ``Forward.SWEPT``. Where ``sweep_cycles`` does not
     divide the lanes, the last chunk is filled up with neurons that stay zero.
+
+    Where it is ``staggered``, the second line of three banks reads and writes states a cycle after the
+    first, the third two cycles after. So a row's chunks, which are its lines then, leave the memories when
+    the data paths take them and are written when they come back: no register holds a row.
 
     Memories are undefined at power-on; a reset does not clear them.
 
@@ -110,9 +114,10 @@ class Cluster(wiring.Component):
         Spikes of the row that was collected last, bank-major; valid after its last chunk.
     nonzero : ``Out(1)``
         Whether any state of the row that was collected last is not zero.
+    r_load : ``In(1)``
+        Take the row that was read last, and neuron ``r_index`` of it.
     r_index, r_data : ``In``, ``Out``
-        State of neuron ``r_index = bank * lanes + lane`` of the row that was loaded last, one cycle after
-        the lane was set.
+        State of neuron ``r_index = bank * lanes + lane``, two cycles after ``r_load``, where that stays high.
     """
 
     def __init__(self, spec: MegaSpec):
@@ -130,6 +135,7 @@ class Cluster(wiring.Component):
             "w_data": In(spec.lanes * spec.weight_bits),
             "spikes": Out(BANKS * spec.lanes),
             "nonzero": Out(1),
+            "r_load": In(1),
             "r_index": In(range(BANKS * spec.lanes)),
             "r_data": Out(signed(spec.state_bits)),
         })
@@ -144,11 +150,19 @@ class Cluster(wiring.Component):
         m = Module()
         taps = self._weights(m)
         addends = self._turn(m, taps)
-        word = data.ArrayLayout(signed(spec.state_bits), spec.lanes)
-        swept = [Signal(word, name=f"swept{bank}") for bank in range(BANKS)]
+        swept = [Signal(data.ArrayLayout(signed(spec.state_bits), spec.lanes), name=f"swept{bank}")
+                 for bank in range(BANKS)]
         states = self._banks(m, addends, swept)
         self._sweep(m, taps, states, swept)
         return m
+
+    def _late(self, m, bank, **values):
+        """Return values as a bank gets them: of a later line of banks, after registers."""
+        for age in range(bank // 3 if self._spec.staggered else 0):
+            for name, value in values.items():
+                values[name] = Signal.like(value, name=f"{name}{bank}_{age + 1}", reset_less=True)
+                m.d.sync += values[name].eq(value)
+        return values.values()
 
     def _weights(self, m):
         """Return the outputs of the tap memories."""
@@ -210,26 +224,21 @@ class Cluster(wiring.Component):
             ram = Ram(spec.lanes * spec.state_bits, spec.state_depth, collisions=False)
             m.submodules[f"states{bank}"] = ram
             old = data.View(word, ram.r_port.data)
-            added, written, base = (Signal(word, name=f"{name}{bank}", reset_less=True)
-                                    for name in ("added", "written", "base"))
-            forward = self.add.forward[bank].as_value()
-            writing = Signal(name=f"writing{bank}")
-            row = Signal(spec.state_address_bits, name=f"row{bank}")
-            m.d.comb += base.eq(Mux(forward[1], Mux(forward[0], swept[bank], written),
-                                    Mux(forward[0], added, old)))
+            added, base = (Signal(word, name=f"{name}{bank}", reset_less=True) for name in ("added", "base"))
+            read, read_row, write, row, forward, addend = self._late(
+                m, bank, read=self.read.states, read_row=self.read.rows[bank], write=self.add.write[bank],
+                row=self.add.rows[bank], forward=self.add.forward[bank].as_value(), addend=Cat(addends[bank]))
+            m.d.comb += base.eq(Mux(forward[1], swept[bank], Mux(forward[0], added, old)))
             sums = [Signal(signed(spec.state_bits), name=f"sum{bank}_{lane}") for lane in range(spec.lanes)]
             for lane in range(spec.lanes):
-                total = base[lane] + addends[bank][lane]
+                total = base[lane] + addend.word_select(lane, len(addends[bank][lane])).as_signed()
                 # Else modulo 2**state_bits: the network's proof says that it never wraps.
                 m.d.comb += sums[lane].eq(clipped(total, spec.state_bits) if spec.saturate else total)
-            with m.If(self.add.write[bank]):
+            with m.If(write):
                 m.d.sync += added.as_value().eq(Cat(sums))
-            with m.If(writing):
-                m.d.sync += written.eq(added)
-            m.d.sync += [writing.eq(self.add.write[bank]), row.eq(self.add.rows[bank])]
             m.d.comb += [
-                ram.r_port.en.eq(self.read.states), ram.r_port.addr.eq(self.read.rows[bank]),
-                ram.w_port.en.eq(writing), ram.w_port.addr.eq(row), ram.w_port.data.eq(added),
+                ram.r_port.en.eq(read), ram.r_port.addr.eq(read_row),
+                ram.w_port.en.eq(write), ram.w_port.addr.eq(row), ram.w_port.data.eq(Cat(sums)),
             ]
             states.append(old)
         return states
@@ -239,15 +248,21 @@ class Cluster(wiring.Component):
         spec, lif = self._spec, self.lif
         bits = spec.state_bits
         total = BANKS * spec.lanes
-        if spec.sweep_cycles <= spec.lanes:  # whole lanes, the last of which may be too many
+        lines = 3 if spec.staggered else 1  # that are held and shifted on their own: their neurons
+        if spec.staggered:
+            chunk = total // 3
+        elif spec.sweep_cycles <= spec.lanes:  # whole lanes, the last of which may be too many
             chunk = BANKS * -(-spec.lanes // spec.sweep_cycles)
         else:
             chunk = total // spec.sweep_cycles
         padded = chunk * spec.sweep_cycles
-        # Where neurons, counted lane by lane, are in the registers of a row: neighbouring lanes take turns in
+        # Where neurons, counted lane by lane, are in the chunks of a row: neighbouring lanes take turns in
         # a data path, so that nothing has far to go.
-        whole = chunk >= BANKS  # lanes in a chunk
-        if whole:
+        whole = chunk >= BANKS and not spec.staggered  # lanes in a chunk
+        if spec.staggered:
+            places = [bank // 3 * chunk + 3 * lane + bank % 3
+                      for lane, bank in product(range(spec.lanes), range(BANKS))]
+        elif whole:
             places = [lane % spec.sweep_cycles * chunk + lane // spec.sweep_cycles * BANKS + bank
                       for lane, bank in product(range(padded // BANKS), range(BANKS))]
         else:
@@ -257,51 +272,59 @@ class Cluster(wiring.Component):
             """Return the register after the chunk ``incoming`` has entered at its top."""
             return Cat(register[len(incoming):], incoming)
 
-        row = Signal(padded * bits, reset_less=True)
-        result = Signal(padded * bits, reset_less=True)
+        held = padded // lines  # neurons in the registers
+        row = Signal(held * bits, reset_less=True)
+        result = Signal(held * bits, reset_less=True)
         nonzero = Signal(reset_less=True)
         m.submodules.lif = path = LifDatapath(
-            chunk, bits, saturate=spec.saturate, registered=_lif_registered(spec))
-        with m.If(lif.load):
-            words = [Const(0, bits)] * padded
-            for neuron in range(total):
-                words[places[neuron]] = states[neuron % BANKS][neuron // BANKS]
-            m.d.sync += row.eq(Cat(words))
-        with m.Elif(lif.shift):
-            m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < padded else row)
+            chunk, bits, saturate=spec.saturate, registers=_lif_registers(spec))
+        words = [Const(0, bits)] * padded
+        for neuron in range(total):
+            words[places[neuron]] = states[neuron % BANKS][neuron // BANKS]
+        line = Signal(2)  # the chunk to load
+        bank = self.r_index[spec.lanes.bit_length() - 1:]
+        m.d.comb += line.eq(Mux(self.r_load, _choose(bank, [Const(b // 3) for b in range(BANKS)]), lif.chunk))
+        with m.If(lif.load | self.r_load):
+            m.d.sync += row.eq(_choose(line, [Cat(words[n:n + held]) for n in range(0, padded, held)]))
+        if not spec.staggered:
+            with m.Elif(lif.shift):
+                m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < padded else row)
+        fired = Signal(padded, reset_less=True)
         with m.If(lif.collect):
             m.d.sync += [
-                result.eq(shifted(result, Cat(path.v_next))),
+                result.eq(shifted(result, Cat(path.v_next))), fired.eq(shifted(fired, path.spike)),
                 nonzero.eq(Cat(path.v_next).any() | (nonzero & ~lif.first)),
             ]
         m.d.comb += [path.valid.eq(lif.shift), self.nonzero.eq(nonzero)]
-        fired = Signal(padded, reset_less=True)
-        with m.If(lif.collect):
-            m.d.sync += fired.eq(shifted(fired, path.spike))
         for neuron, place in enumerate(places[:total]):
-            lane, bank = divmod(neuron, BANKS)
-            m.d.comb += [swept[bank][lane].eq(result[place * bits:(place + 1) * bits].as_signed()),
-                         self.spikes[bank * spec.lanes + lane].eq(fired[place])]
-        # A tree of multiplexers: Yosys would make a shifter of all states, twice as large, of an index.
-        lane_bits = spec.lanes.bit_length() - 1
-        lane_states = Signal(BANKS * bits, reset_less=True)
-        words = [Cat(row[place * bits:(place + 1) * bits] for place in places[n:n + BANKS])
-                 for n in range(0, total, BANKS)]
-        m.d.sync += lane_states.eq(_choose(self.r_index[:lane_bits], words))
-        m.d.comb += self.r_data.eq(_choose(self.r_index[lane_bits:], [
-            lane_states[bank * bits:(bank + 1) * bits] for bank in range(BANKS)]))
+            lane, b = divmod(neuron, BANKS)
+            m.d.comb += [swept[b][lane].eq(result.word_select(place % held, bits).as_signed()),
+                         self.spikes[b * spec.lanes + lane].eq(fired[place])]
 
-        lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
-        turns = padded // BANKS // lanes
-        turn = Signal(range(max(2, turns)))  # of the lanes that share data paths
-        m.d.comb += turn.eq(lif.chunk if whole else _divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
+        # What a host reads. A tree of multiplexers: Yosys would make a shifter of all states, twice as large,
+        # of an index.
+        of_lane = BANKS // lines
+        lane_states = Signal(of_lane * bits, reset_less=True)
+        m.d.sync += lane_states.eq(_choose(self.r_index[:spec.lanes.bit_length() - 1], [
+            Cat(row.word_select(place % held, bits) for place in places[n:n + of_lane])
+            for n in range(0, total, BANKS)]))
+        m.d.comb += self.r_data.eq(_choose(bank, [
+            lane_states.word_select(b % of_lane, bits) for b in range(BANKS)]))
+
         sets = self._parameters(m, taps)
         sets += [{name: Const(0, value.shape()) for name, value in sets[0].items()}
                  for _ in range(padded // BANKS - spec.lanes)]
-        chosen_sets = [{name: _choose(turn, [p[name] for p in sets[n * turns:(n + 1) * turns]])
-                        for name in sets[0]} for n in range(lanes)]
-        for i in range(chunk):
-            chosen = chosen_sets[i // BANKS]
+        if spec.staggered:
+            chosen_sets = [sets[i // 3] for i in range(chunk)]
+        else:
+            lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
+            turns = padded // BANKS // lanes
+            turn = Signal(range(max(2, turns)))  # of the lanes that share data paths
+            m.d.comb += turn.eq(lif.chunk if whole else _divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
+            of_lanes = [{name: _choose(turn, [p[name] for p in sets[n * turns:(n + 1) * turns]])
+                         for name in sets[0]} for n in range(lanes)]
+            chosen_sets = [of_lanes[i // BANKS] for i in range(chunk)]
+        for i, chosen in enumerate(chosen_sets):
             leak = chosen["leak"]
             if spec.cuba:
                 leak = Mux(lif.synapse, chosen["synapse_leak"], leak)

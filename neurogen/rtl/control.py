@@ -178,7 +178,12 @@ class Control(wiring.Component):
                 answer(Mux(row[0], self.counter_data >> 32, self.counter_data[:32]))
                 advance(1)
             with m.State("Fetch"):  # the row arrives, and is loaded
-                m.next = "Load"
+                m.next = "Second line" if spec.staggered else "Load"
+            if spec.staggered:
+                with m.State("Second line"):
+                    m.next = "Third line"
+                with m.State("Third line"):
+                    m.next = "Load"
             with m.State("Load"):
                 m.next = "Lane"
             with m.State("Lane"):

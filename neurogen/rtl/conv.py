@@ -44,15 +44,15 @@ class ConvEngine(wiring.Component):
 
     Cycles from ``execute`` to ``idle`` while nothing stalls (without ``spec.overlap``):
 
-    - INTEGRATE: one per operation, of which an event has ``ops``, and 14 (12); of spikes 23 (21);
+    - INTEGRATE: one per operation, of which an event has ``ops``, and 13 (11); of spikes 22 (20);
     - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + lif_latency(spec) + 15`` (11); where
       ``sweep_cycles`` is 9 or more, ``sweep_cycles + 10`` (7) per row and ``parameter_rows + 8`` (7);
     - EMIT: one per word, those of population and step included, and 16 (15).
 
-    ``done`` of an INTEGRATE comes two cycles before that; of a SWEEP or an EMIT, with ``spec.overlap``, three
-    after ``execute``. Counters are lower by 5 for an INTEGRATE and by 4 for the others. Beside a SWEEP an
+    ``done`` of an INTEGRATE comes a cycle before that; of a SWEEP or an EMIT, with ``spec.overlap``, three
+    after ``execute``. Counters are lower by 4. Beside a SWEEP an
     operation waits where the ports of the states are taken: in one cycle per row as long as ``sweep_cycles``
-    divides ``1 + lif_latency(spec)``, as 1 to 4 and 6 do, else in two.
+    divides ``1 + lif_latency(spec)``, as 1 to 6 do, else in two.
 
     Memories are undefined at power-on and keep their contents over a reset; INIT gives them values.
 
@@ -90,7 +90,8 @@ class ConvEngine(wiring.Component):
         Write the next weight; only between instructions.
     state_read : ``In(1)``
         Read ``row``; only between instructions. Three cycles after, ``state_data`` is lane
-        ``state_lane`` of ``bank`` of ``cluster``, and follows these until the next ``execute``.
+        ``state_lane`` of ``bank`` of ``cluster``, and follows these, three cycles late, until the next
+        ``execute``. (Where banks are staggered: four cycles for their second line, five for the third.)
     state_lane, state_data : ``In``, ``Out``
         See ``state_read``.
     """
@@ -261,30 +262,32 @@ class ConvEngine(wiring.Component):
         m.d.comb += address.taken.eq(sweep.taken)
 
     def _pipeline(self, m, i, address, sweep, clusters):
-        """Registers and hazards of the operations: weights, states, sum, write."""
+        """Registers and hazards of the operations: weights, states, sum."""
         spec = self._spec
         layout = data.StructLayout({"valid": 1, "op": operation_layout(spec)})
-        stages = [Signal(layout, name=f"operation{n}") for n in range(4)]
+        stages = [Signal(layout, name=f"operation{n}") for n in range(3)]
         m.d.comb += [stages[0].valid.eq(address.o_valid), stages[0].op.eq(address.o)]
         for before, after in pairwise(stages):
             m.d.sync += after.eq(before)
-        _, read, add, write = stages
-        # Two writes may be under way when the states are read: that of the operation just before,
-        # and that of the one before it, which the memory takes at the same edge.
+        _, read, add = stages
+        # When the states are read, the memory takes the sum of the operation just before.
         forward = data.ArrayLayout(Forward, BANKS)
         forward = Signal(forward)
         for b in range(BANKS):
             def same(other, b=b):
                 return other.valid & other.op.write[b] & (other.op.rows[b] == read.op.rows[b])
             # Registers, as they go to every bit of every state.
-            m.d.sync += forward[b].eq(Mux(sweep.finishing, Forward.SWEPT, Mux(
-                same(add), Forward.ADDED, Mux(same(write), Forward.WRITTEN, Forward.MEMORY))))
+            m.d.sync += forward[b].eq(Mux(sweep.finishing, Forward.SWEPT,
+                                          Mux(same(add), Forward.ADDED, Forward.MEMORY)))
         swept = Signal()
         m.d.sync += swept.eq(sweep.finishing)
         single = sweep.read | self.state_read
         row = Mux(sweep.read, sweep.read_row, self.row)
-        loaded = Signal()
-        m.d.sync += loaded.eq(self.state_read)
+        window = Signal()  # a host has read a row, and looks at it
+        with m.If(self.state_read):
+            m.d.sync += window.eq(1)
+        with m.Elif(self.execute):
+            m.d.sync += window.eq(0)
         for cluster in clusters:
             m.d.comb += [
                 cluster.weight_en.eq(address.o_valid | sweep.weight_en),
@@ -294,7 +297,7 @@ class ConvEngine(wiring.Component):
                 cluster.read.turn_y.eq(read.op.turn_y), cluster.read.turn_x.eq(read.op.turn_x),
                 cluster.read.fraction.eq(i.fraction),
                 cluster.read.states.eq(read.valid | single),
-                cluster.lif.eq(sweep.lif), cluster.lif.load.eq(sweep.lif.load | loaded),
+                cluster.lif.eq(sweep.lif), cluster.r_load.eq(window),
             ]
             for b in range(BANKS):
                 m.d.comb += [
@@ -307,12 +310,12 @@ class ConvEngine(wiring.Component):
 
     def _drained(self, m, address):
         """Return whether the last operation has been written."""
-        quiet = Signal(range(8))
+        quiet = Signal(2)
         with m.If(address.busy | address.o_valid):
             m.d.sync += quiet.eq(0)
-        with m.Elif(quiet != 4):
+        with m.Elif(quiet != 3):
             m.d.sync += quiet.eq(quiet + 1)
-        return quiet == 4
+        return quiet == 3
 
     def _weights(self, m, i, start, clusters):
         """Weights from the control bus or from the external memory; return whether a LOAD runs."""

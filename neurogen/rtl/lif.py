@@ -49,8 +49,8 @@ class LifDatapath(wiring.Component):
         Width of potentials and parameters, 4 to 32 bits.
     saturate
         Clip ``s`` to that width.
-    registered
-        Registers before the first stage and behind the last: a latency of 5 cycles instead of 3.
+    registers
+        More of them, each a cycle of latency: 1 behind the last stage, 2 also before the first.
 
     Members
     -------
@@ -75,11 +75,11 @@ class LifDatapath(wiring.Component):
 
     LATENCY = 3
 
-    def __init__(self, lanes: int, state_bits: int, *, saturate: bool = False, registered: bool = False):
+    def __init__(self, lanes: int, state_bits: int, *, saturate: bool = False, registers: int = 0):
         self._lanes = check_int("Lane count", lanes, minimum=1)
         self._bits = check_int("State width", state_bits, minimum=4, maximum=32, unit="bits")
         self._saturate = bool(saturate)
-        self._registered = bool(registered)
+        self._registers = check_int("Register count", registers, minimum=0, maximum=2)
         vector = signed(state_bits)
         super().__init__({
             "valid": In(1, init=1),
@@ -111,16 +111,19 @@ class LifDatapath(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from inputs to outputs."""
-        return self.LATENCY + 2 * self._registered
+        return self.LATENCY + self._registers
 
     def elaborate(self, platform):
         m = Module()
-        if self._registered:
+        if self._registers:
             m.submodules.path = path = LifDatapath(self._lanes, self._bits, saturate=self._saturate)
             for name, member in self.signature.members.items():
                 ours, theirs = getattr(self, name), getattr(path, name)
                 source, target = (ours, theirs) if member.flow == In else (theirs, ours)
                 for a, b in zip(_elements(source), _elements(target), strict=True):
+                    if member.flow == In and self._registers == 1:
+                        m.d.comb += b.eq(a)
+                        continue
                     held = Signal.like(a, name=f"{name}_held", reset_less=True)
                     m.d.sync += held.eq(a)
                     m.d.comb += b.eq(held)

@@ -21,10 +21,10 @@ class SweepControl(wiring.Component):
 
     Rows with one set of parameters are read every ``sweep_cycles`` cycles (every ``sweep_cycles +
     7`` where that is 9 or more, and `NOTICE` more with ``spec.overlap``); their spikes and states are
-    written ``sweep_cycles + 2 + lif_latency(spec)`` cycles
-    after. With parameters per neuron, each bank of each row takes its own turn; a CuBa-LIF takes
-    two. Blocks of eight rows that are zero and that no event has touched since are skipped at one
-    block a cycle, unless the population has a bias.
+    written ``sweep_cycles + 2 + lif_latency(spec)`` cycles after; of staggered banks, states
+    ``3 + lif_latency(spec)`` cycles after for the first line. With parameters per neuron, each bank of each
+    row takes its own turn; a CuBa-LIF takes two. Blocks of eight rows that are zero and that no event has
+    touched since are skipped at one block a cycle, unless the population has a bias.
 
     With ``spec.overlap`` others may use the state memory meanwhile: ``taken`` asks for the ports, `NOTICE`
     cycles before the read and before the cycle whose read would collide with the write.
@@ -120,6 +120,7 @@ class SweepControl(wiring.Component):
         pipelined = cycles < BANKS
         lead = NOTICE if spec.overlap else 0
         finish_at = lead + cycles + 2 + lif_latency(spec)
+        write_at = lead + 3 + lif_latency(spec) if spec.staggered else finish_at
 
         # The pulse of a row on its way: read at `lead`, loaded 1 later, shifted from 2 on, collected
         # `lif_latency` later, written when the last chunk has been collected.
@@ -128,16 +129,16 @@ class SweepControl(wiring.Component):
         m.d.comb += line[0].eq(issue)
         m.d.sync += line[1:].eq(line)
         index = Signal(range(spec.state_depth))  # of the row in the population
-        read, finished = Signal.like(index), Signal.like(index)
+        read, written, finished = (Signal.like(index) for _ in range(3))
         if pipelined:
             trail = [index]
             for age in range(finish_at):
                 trail.append(Signal.like(index, name=f"index{age + 1}"))
                 m.d.sync += trail[-1].eq(trail[-2])
-            m.d.comb += [read.eq(trail[lead]), finished.eq(trail[-1])]
+            m.d.comb += [read.eq(trail[lead]), written.eq(trail[write_at]), finished.eq(trail[-1])]
             coming = trail[-2]  # what `finished` is in the next cycle
         else:
-            m.d.comb += [read.eq(index), finished.eq(index)]
+            m.d.comb += [read.eq(index), written.eq(index), finished.eq(index)]
             coming = index
         closing = Signal()  # `finished` is the last row of its block: registered, since much hangs on it
         m.d.sync += closing.eq((coming[:3] == BLOCK - 1) | (coming + 1 == i.rows))
@@ -157,12 +158,12 @@ class SweepControl(wiring.Component):
             per_neuron.eq(i.per_neuron | (clearing & i.fill)),
             self.swept.eq(line[lead] & ~synapse),
             self.read.eq(line[lead]),
-            self.write.eq(Mux(finish, own, 0)),
-            self.finishing.eq(line[finish_at - 1]),
+            self.write.eq(Mux(line[write_at], own, 0)),
+            self.finishing.eq(line[write_at - 1]),
         ]
         base = Signal(spec.state_address_bits)
         m.d.comb += [base.eq(i.state_base), self.read_row.eq(base + read),
-                     self.write_row.eq(base + finished)]
+                     self.write_row.eq(base + written)]
         if spec.cuba:
             m.d.comb += base.eq(Mux(i.cuba & ~synapse, i.membrane_base, i.state_base))
 
@@ -173,15 +174,15 @@ class SweepControl(wiring.Component):
         parameters_read = self._rows(m, issue, line, index, bank, synapse, per_neuron, clearing, dirty,
                                      flags_busy, pipelined)
         if spec.overlap:
-            self._share(m, line, finish & complete & closing, finished, index)
+            self._share(m, line, write_at, finish & complete & closing, finished, index)
             m.d.comb += self.settled.eq(self.done | (parameters_read & ~per_neuron & ~i.cuba))
         return m
 
-    def _share(self, m, line, finish, finished, index):
+    def _share(self, m, line, write_at, finish, finished, index):
         """Tell others when the ports are needed, and how far the sweep is."""
         # An operation that leaves its generator now reads two cycles later, and writes when a row that was
-        # read `finish_at - NOTICE - 1` cycles earlier does.
-        m.d.comb += self.taken.eq(line[NOTICE - 2] | line[-4])
+        # read `write_at - NOTICE - 1` cycles earlier does.
+        m.d.comb += self.taken.eq(line[NOTICE - 2] | line[write_at - 3])
         with m.If(finish):
             m.d.sync += self.front.eq((finished >> 3) + 1)
         with m.Elif(~line.any()):
@@ -192,8 +193,10 @@ class SweepControl(wiring.Component):
         first = 2 + lif_latency(spec)
         zero = clearing & ~i.fill
         low, high = -(1 << spec.state_bits - 1), (1 << spec.state_bits - 1) - 1
+        # Staggered, each chunk is loaded in turn, which its number shows.
+        loads, numbered = (cycles, 0) if spec.staggered else (1, 1)
         m.d.comb += [
-            lif.load.eq(line[1]),
+            lif.load.eq(line[1:1 + loads].any()),
             lif.shift.eq(line[2:2 + cycles].any()),
             lif.collect.eq(line[first:first + cycles].any()),
             lif.first.eq(line[first]),
@@ -204,9 +207,9 @@ class SweepControl(wiring.Component):
             lif.hi.eq(Mux(zero, 0, Mux(clearing, high, i.v_hi))),
         ]
         if cycles > 1:
-            with m.If(line[1]):
+            with m.If(line[numbered]):
                 m.d.sync += lif.chunk.eq(0)
-            with m.Elif(lif.shift):
+            with m.Elif(line[numbered + 1:numbered + 1 + cycles].any()):
                 m.d.sync += lif.chunk.eq(lif.chunk + 1)
         if spec.cuba:
             m.d.comb += [lif.synapse.eq(synapse), lif.membrane.eq(i.cuba & ~synapse & ~clearing)]

@@ -104,6 +104,9 @@ class MegaSpec:
     sweep_cycles
         Cycles in which a swept row passes through ``9 * ceil(lanes / sweep_cycles)`` LIF data paths: up to
         ``lanes``, or 3 or 9 times ``lanes``, with 3 data paths or 1.
+    staggered
+        Whether the three lines of banks work a cycle apart, so that no register has to hold a row that is
+        swept. It needs three sweep cycles, which then have ``3 * lanes`` data paths.
     max_pool_rows
         Words (of total lanes) of the memory in which MaxPool remembers what it saw; 0 for none.
     external
@@ -128,6 +131,7 @@ class MegaSpec:
     fraction_bits: tuple[int, ...] = (0,)
     cuba: bool = False
     sweep_cycles: int = 1
+    staggered: bool = False
     max_pool_rows: int = 0
     external: bool = False
     saturate: bool = False
@@ -151,9 +155,12 @@ class MegaSpec:
         check_int("Weight depth", self.weight_depth, minimum=8, maximum=1 << 15, unit="rows")
         check_int("Program depth", self.program_depth, minimum=64, maximum=1 << 12, unit="words")
         check_int("Sweep cycles", self.sweep_cycles, minimum=1, maximum=BANKS * self.lanes)
-        if self.sweep_cycles > self.lanes and self.sweep_cycles not in (3 * self.lanes, 9 * self.lanes):
+        if not self.staggered and self.sweep_cycles > self.lanes and (
+                self.sweep_cycles not in (3 * self.lanes, 9 * self.lanes)):
             raise ValueError(f"Sweep cycles must be at most {self.lanes}, or {3 * self.lanes} or "
                              f"{9 * self.lanes}, not {self.sweep_cycles!r}")
+        if self.staggered and self.sweep_cycles != 3:
+            raise ValueError(f"Sweep cycles must be 3 where banks are staggered, not {self.sweep_cycles!r}")
         if not 1 <= len(self.fraction_bits) <= 4:
             raise ValueError(f"Fraction bits must be one to four values, not {self.fraction_bits!r}")
         for value in self.fraction_bits:

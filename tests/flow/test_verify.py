@@ -24,7 +24,7 @@ WIDE = MegaSpec(lanes=4, weight_bits=5, state_bits=24, state_depth=512, weight_d
 SPECS = {
     "wide": WIDE,
     "one-lane": replace(WIDE, lanes=1, sweep_cycles=9, weight_bits=8, overlap=False, traffic=False),
-    "clusters": replace(WIDE, lanes=2, clusters=2, sweep_cycles=1),
+    "clusters": replace(WIDE, lanes=2, clusters=2, sweep_cycles=3, staggered=True),
     # Small memories, so that the compiler has to split.
     "small": replace(WIDE, lanes=2, state_depth=64, weight_depth=256, spike_depth=64, sweep_cycles=6,
                      max_pool_rows=64),

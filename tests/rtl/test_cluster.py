@@ -62,7 +62,7 @@ class Bench:
         """Run operations (weight row, turn_y, turn_x, fraction, writes, rows) or None, one a cycle."""
         dut, spec = self.dut, self.spec
         forwarded = set()
-        for cycle in range(len(operations) + 4):
+        for cycle in range(len(operations) + 4 + 2 * spec.staggered):
             def at(age, cycle=cycle):
                 n = cycle - age
                 return operations[n] if 0 <= n < len(operations) else None
@@ -84,8 +84,7 @@ class Bench:
                 for b in range(BANKS):
                     def same(other, b=b, add=add):
                         return other is not None and other[4][b] and other[5][b] == add[5][b]
-                    forward = (Forward.ADDED if same(at(3)) else Forward.WRITTEN if same(at(4))
-                               else Forward.MEMORY)
+                    forward = Forward.ADDED if same(at(3)) else Forward.MEMORY
                     forwarded.add((forward, bool(add[4][b])))
                     ctx.set(dut.add.forward[b], forward)
             await ctx.tick()
@@ -108,14 +107,14 @@ class Bench:
             ctx.set(dut.read.rows, [row] * BANKS)
             await ctx.tick()
             ctx.set(dut.read.states, 0)
-            ctx.set(dut.lif.load, 1)
-            await ctx.tick()
-            ctx.set(dut.lif.load, 0)
+            ctx.set(dut.r_load, 1)
+            await ctx.tick().repeat(1 + 2 * self.spec.staggered)
             found = []
             for index in range(BANKS * LANES):
                 ctx.set(dut.r_index, index)
-                await ctx.tick()
+                await ctx.tick().repeat(1 + self.spec.staggered)
                 found.append(ctx.get(dut.r_data))
+            ctx.set(dut.r_load, 0)
             assert found == [value for b in range(BANKS) for value in self.states[b][row]], row
 
 
@@ -125,14 +124,15 @@ def operation(rng, spec, rows=4, writes=None):
             [rng.randrange(rows) for _ in range(BANKS)])
 
 
-def test_random_operations():
-    bench, rng = Bench(), random.Random(1)
+@pytest.mark.parametrize("staggered", [False, True])
+def test_random_operations(staggered):
+    bench, rng = Bench(replace(SPEC, sweep_cycles=3, staggered=staggered)), random.Random(1)
     # Few rows, so that operations on one word follow each other at all distances; some pauses.
     operations = [None if rng.random() < 0.1 else operation(rng, SPEC, rows=2) for _ in range(200)]
 
     async def scenario(ctx):
         forwarded = await bench.operate(ctx, operations)
-        assert forwarded == {(f, w) for f in (Forward.MEMORY, Forward.ADDED, Forward.WRITTEN) for w in (0, 1)}
+        assert forwarded == {(f, w) for f in (Forward.MEMORY, Forward.ADDED) for w in (0, 1)}
         await bench.check(ctx)
 
     bench.run(scenario)
@@ -219,32 +219,37 @@ class SweepBench(Bench):
     async def sweep(self, ctx, rows, writes, period, **controls):
         """Pass rows, read ``period`` cycles apart, through the neurons; return (spikes, nonzero) of each."""
         dut, cycles, latency, results = self.dut, self.spec.sweep_cycles, lif_latency(self.spec), []
+        staggered = self.spec.staggered
+        write = latency + STEPS + (1 if staggered else cycles)
         for name, value in controls.items():
             ctx.set(getattr(dut.lif, name), value)
         for cycle in range((len(rows) - 1) * period + cycles + latency + STEPS + 3):
             ages = {cycle - n * period: row for n, row in enumerate(rows) if cycle >= n * period}
             ctx.set(dut.read.states, 0 in ages)
             ctx.set(dut.read.rows, [ages.get(0, 0)] * BANKS)
-            ctx.set(dut.lif.load, 1 in ages)
+            loading = [age for age in ages if 1 <= age < 1 + (3 if staggered else 1)]
+            ctx.set(dut.lif.load, bool(loading))
             shifting = [age for age in ages if 2 <= age < 2 + cycles]
             ctx.set(dut.lif.shift, bool(shifting))
-            ctx.set(dut.lif.chunk, shifting[0] - 2 if shifting else 0)
+            ctx.set(dut.lif.chunk, loading[0] - 1 if staggered and loading else
+                    shifting[0] - 2 if shifting and not staggered else 0)
             first = 2 + latency
             ctx.set(dut.lif.collect, any(first <= age < first + cycles for age in ages))
             ctx.set(dut.lif.first, first in ages)
-            done = cycles + latency + STEPS in ages
-            ctx.set(dut.add.write, writes if done else [0] * BANKS)
-            ctx.set(dut.add.forward, [Forward.SWEPT if done else Forward.MEMORY] * BANKS)
-            ctx.set(dut.add.rows, [ages.get(cycles + latency + STEPS, 0)] * BANKS)
-            if done:
+            ctx.set(dut.add.write, writes if write in ages else [0] * BANKS)
+            ctx.set(dut.add.forward, [Forward.SWEPT if write in ages else Forward.MEMORY] * BANKS)
+            ctx.set(dut.add.rows, [ages.get(write, 0)] * BANKS)
+            if cycles + latency + STEPS in ages:
                 results.append((ctx.get(dut.spikes), ctx.get(dut.nonzero)))
             await ctx.tick()
         return results
 
 
-@pytest.mark.parametrize("cycles, cuba", [(1, True), (2, False), (3, True), (12, True), (36, False)])
-def test_rows_pass_through_the_neurons(cycles, cuba):
-    spec = replace(SPEC, sweep_cycles=cycles, cuba=cuba)
+@pytest.mark.parametrize("cycles, cuba, staggered", [
+    (1, True, False), (2, False, False), (3, True, False), (12, True, False), (36, False, False),
+    (3, True, True), (3, False, True)])
+def test_rows_pass_through_the_neurons(cycles, cuba, staggered):
+    spec = replace(SPEC, sweep_cycles=cycles, cuba=cuba, staggered=staggered)
     bench, rng = SweepBench(spec, cycles), random.Random(cycles)
     period = cycles if cycles < BANKS else cycles + lif_latency(spec) + STEPS + 2
     fired = set()
@@ -295,9 +300,9 @@ def test_zero_rows_are_not_nonzero():
     bench.run(scenario)
 
 
-@pytest.mark.parametrize("cycles", [1, 3, 12])
-def test_currents_reach_the_membranes(cycles):
-    spec = replace(SPEC, sweep_cycles=cycles)
+@pytest.mark.parametrize("cycles, staggered", [(1, False), (3, False), (12, False), (3, True)])
+def test_currents_reach_the_membranes(cycles, staggered):
+    spec = replace(SPEC, sweep_cycles=cycles, staggered=staggered)
     bench, rng = SweepBench(spec, cycles), random.Random(cycles)
     currents, membranes, all_banks = 1, 5, [1] * BANKS
 

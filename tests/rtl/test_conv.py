@@ -86,7 +86,7 @@ class Bench:
                     await self.pulse(dut.weight_en)
 
     async def states(self, rows):
-        """Return rows of the state memory, ``[rows, 9, total_lanes]``; each is there three cycles after."""
+        """Return rows of the state memory, ``[rows, 9, total_lanes]``; there in three cycles or five."""
         ctx, dut, lanes = self.ctx, self.dut, self.spec.lanes
         found = np.zeros((rows, BANKS, self.spec.total_lanes), np.int64)
         for row in range(rows):
@@ -97,7 +97,7 @@ class Bench:
                 ctx.set(dut.bank, bank)
                 ctx.set(dut.cluster, place // lanes)
                 ctx.set(dut.state_lane, place % lanes)
-                await self.tick(2 if number == 0 else 1)
+                await self.tick(2 + 2 * self.spec.staggered if number == 0 else 1 + self.spec.staggered)
                 found[row, bank, place] = ctx.get(dut.state_data)
         return found
 
@@ -225,6 +225,7 @@ LAYERS = {
     "5x5": ((1, 7, 8), {"kernel": 5, "padding": 0}, {"overlap": False}),
     "oblong padding": ((2, 6, 8), {"kernel": 3, "padding": (2, 0)}, {"sweep_cycles": 1}),
     "1x1, 2 clusters": ((4, 5, 7), {"kernel": 1}, {"clusters": 2, "sweep_cycles": 6}),
+    "staggered": ((3, 7, 8), {"kernel": 3, "padding": 1}, {"sweep_cycles": 3, "staggered": True}),
 }
 
 
@@ -297,10 +298,12 @@ def sweep(rows, **fields):
 
 VARIANTS = [replace(SPEC, sweep_cycles=cycles, overlap=overlap)
             for cycles, overlap in ((1, True), (2, True), (18, True), (2, False), (18, False))]
-VARIANTS.append(replace(SPEC, lanes=4, sweep_cycles=3))  # a chunk that is not full, and another latency
+# A chunk that is not full, and other latencies.
+VARIANTS += [replace(SPEC, lanes=4, sweep_cycles=3), replace(SPEC, sweep_cycles=3, staggered=True)]
 
 
-@pytest.mark.parametrize("spec", VARIANTS, ids=lambda spec: f"{spec.sweep_cycles}-{spec.overlap}")
+@pytest.mark.parametrize("spec", VARIANTS,
+                         ids=lambda spec: f"{spec.sweep_cycles}-{spec.overlap}-{spec.staggered}")
 def test_documented_cycles(spec):
     beside = int(spec.overlap)
     layers = [(1, 1), (1, 2), (30, 1), (30, 2)]
@@ -315,7 +318,7 @@ def test_documented_cycles(spec):
     for events, ops in layers:
         done, idle, counts, _ = next(found)
         assert counts["cycles"] == events * ops + 7 + 2 * beside
-        assert (done, idle) == (counts["cycles"] + 3, counts["cycles"] + 5)
+        assert (done, idle) == (counts["cycles"] + 3, counts["cycles"] + 4)
 
     pipelined = spec.sweep_cycles < 9
     a_row = spec.sweep_cycles + (0 if pipelined else 7 + 3 * beside)
@@ -337,9 +340,11 @@ def test_documented_cycles(spec):
     assert done == counts["cycles"] + 3
 
 
-@pytest.mark.parametrize("lanes, cycles, taken", [(2, 1, 1), (2, 2, 1), (4, 3, 1), (2, 6, 1), (8, 5, 2)])
-def test_operations_beside_a_sweep_wait_for_its_ports(lanes, cycles, taken):
-    spec = replace(SPEC, lanes=lanes, sweep_cycles=cycles)
+@pytest.mark.parametrize("lanes, cycles, staggered, taken", [
+    (2, 1, False, 1), (2, 2, False, 1), (4, 3, False, 1), (2, 6, False, 1), (8, 5, False, 1),
+    (8, 7, False, 2), (2, 3, True, 1)])
+def test_operations_beside_a_sweep_wait_for_its_ports(lanes, cycles, staggered, taken):
+    spec = replace(SPEC, lanes=lanes, sweep_cycles=cycles, staggered=staggered)
     words = packed(some(170))
     found = counted(spec, *([sweep(rows, state_base=32, spike_base=32), integrate(8, 8, spec=spec)]
                             for rows in (16, 24)), words=[*words, *words])

@@ -43,10 +43,10 @@ def random_vector(rng, lanes, bits):
     return control, lane_values
 
 
-@pytest.mark.parametrize("bits, registered", [(8, False), (12, True), (12, False), (16, False), (24, True)])
-def test_datapath_equals_the_contract(bits, registered):
+@pytest.mark.parametrize("bits, registers", [(8, 0), (12, 2), (12, 0), (16, 1), (24, 2)])
+def test_datapath_equals_the_contract(bits, registers):
     lanes, rng, seen = 3, random.Random(bits), set()
-    dut = LifDatapath(lanes, bits, registered=registered)
+    dut = LifDatapath(lanes, bits, registers=registers)
     stimulus = [random_vector(rng, lanes, bits) for _ in range(600)]
 
     async def bench(ctx):

@@ -16,6 +16,7 @@ SPEC = MegaSpec(lanes=2, clusters=2, weight_bits=4, state_bits=12, state_depth=6
                 spike_depth=128, cuba=True)
 ALONE = replace(SPEC, overlap=False)
 WIDE = replace(SPEC, lanes=4, clusters=1)  # as many lanes in all
+STAGGERED = replace(SPEC, sweep_cycles=3, staggered=True)
 TOTAL = SPEC.total_lanes
 EMPTY = 0.3  # share of rows of zeros
 
@@ -89,6 +90,7 @@ class Oracle:
 def run(spec, jobs, oracle):
     """Run jobs (touched rows, instruction, first spike row); compare; return cycles of reads per job."""
     dut, delay, results = SweepControl(spec), spec.sweep_cycles + 2 + lif_latency(spec), []
+    sooner = 2 if spec.staggered else 0  # of the first line of banks; the last is as late as spikes
 
     async def bench(ctx):
         for touched, i, spike_row in jobs:
@@ -148,8 +150,9 @@ def run(spec, jobs, oracle):
                     due[cycle + delay] = base, row, bank
                     starts.append((cycle, synapse))
                 swept += counted
-                if answer:  # the row that was read `delay` cycles ago is written now
-                    base, row, bank = answer
+                first = due.get(cycle + sooner)
+                if first:
+                    base, row, bank = first
                     assert (write, write_row) == (0x1FF if bank is None else 1 << bank, base + row)
                 else:
                     assert write == 0
@@ -171,7 +174,7 @@ def run(spec, jobs, oracle):
             ctx.set(dut.touch, 0)
             check_parameters(spec, i, parameters, reads)
             if spec.overlap:
-                check_sharing(i, shared, times, delay, reads)
+                check_sharing(i, shared, times, delay, sooner, reads)
             results.append((times, cycle))
 
     simulator = Simulator(dut)
@@ -185,13 +188,15 @@ def check_controls(spec, i, cycle, starts, lif):
     """Load, shift and collect of the rows that were read at ``starts``, and what is done to them."""
     cycles, init, first = spec.sweep_cycles, i["op"] == Op.INIT, 2 + lif_latency(spec)
     ages = {cycle - start: synapse for start, synapse in starts}
-    assert lif.load == (1 in ages)
+    loading = [age for age in ages if 1 <= age < 1 + (3 if spec.staggered else 1)]
+    assert lif.load == bool(loading)
     shifting = [age for age in ages if 2 <= age < 2 + cycles]
     collecting = [age for age in ages if first <= age < first + cycles]
     assert (lif.shift, lif.collect, lif.first) == (bool(shifting), bool(collecting), first in ages)
+    assert not spec.staggered or not loading or lif.chunk == loading[0] - 1
     if shifting:
         synapse = ages[shifting[0]]
-        assert cycles == 1 or lif.chunk == shifting[0] - 2
+        assert cycles == 1 or spec.staggered or lif.chunk == shifting[0] - 2
         fill = i.get("fill", 0)
         half = 1 << spec.state_bits - 1
         band = ((-half, half - 1) if fill else (0, 0)) if init else (
@@ -204,12 +209,12 @@ def check_controls(spec, i, cycle, starts, lif):
             assert (lif.synapse, lif.membrane) == (synapse, i.get("cuba", 0) and not init and not synapse)
 
 
-def check_sharing(i, shared, times, delay, reads):
+def check_sharing(i, shared, times, delay, sooner, reads):
     """When the ports are taken, and what may begin beside the sweep, and where."""
     taken, front, settled, weights = zip(*shared, strict=True)
     writes = [time + delay for time in times]
     # Two cycles before a read; and for a write before the operation that would write then reads.
-    wanted = {time - 2 for time in times} | {time - 3 for time in writes}
+    wanted = {time - 2 for time in times} | {time - 3 - sooner for time in writes}
     assert {cycle for cycle, bit in enumerate(taken) if bit} == wanted
     exclusive = i.get("cuba", 0) or i.get("per_neuron", 0) or (i["op"] == Op.INIT and i.get("fill", 0))
     if i["op"] == Op.SWEEP:
@@ -246,7 +251,7 @@ def job(rng, touched=(), **fields):
 
 @pytest.mark.parametrize("base, cuba, cycles", [
     (SPEC, False, 1), (SPEC, False, 2), (WIDE, False, 3), (SPEC, True, 2), (SPEC, False, 6), (SPEC, True, 18),
-    (ALONE, False, 2), (ALONE, False, 18)])
+    (ALONE, False, 2), (ALONE, False, 18), (STAGGERED, False, 3)])
 def test_dirty_blocks_are_swept_and_clean_ones_skipped(base, cuba, cycles):
     rng, oracle = random.Random(cycles), Oracle()
     spec = replace(base, cuba=cuba, sweep_cycles=cycles)
@@ -267,7 +272,8 @@ def test_dirty_blocks_are_swept_and_clean_ones_skipped(base, cuba, cycles):
     assert min(b - a for a, b in pairwise(busy)) == period
 
 
-@pytest.mark.parametrize("base, cycles", [(SPEC, 1), (SPEC, 2), (ALONE, 2), (WIDE, 3), (SPEC, 6), (SPEC, 18)])
+@pytest.mark.parametrize("base, cycles", [
+    (SPEC, 1), (SPEC, 2), (ALONE, 2), (WIDE, 3), (SPEC, 6), (SPEC, 18), (STAGGERED, 3)])
 def test_bias_vectors_masks_and_parameters_of_neurons(base, cycles):
     rng, oracle = random.Random(cycles + 1), Oracle()
     spec = replace(base, sweep_cycles=cycles)
