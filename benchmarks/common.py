@@ -112,7 +112,10 @@ def report(title: str, columns: Mapping[str, str], rows: Sequence[Mapping], *, p
         table.add_column(heading, justify="left" if not table.columns else "right")
     for row in rows:
         table.add_row(*(_text(row.get(key)) for key in columns))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # in a file or a pipe, nothing is cut
+    console.print(table)
     if path is not None:
         save(path, title, rows, packages)
 

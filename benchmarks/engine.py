@@ -53,7 +53,7 @@ _IDLE_CYCLES = 2_000_000  # about a second: processor time comes in ticks of 10 
 def configurations() -> dict[str, MegaSpec]:
     """Return what is measured: as it ships; one LIF data path per neuron of a row; all states at once."""
     default = load_config("default")
-    fast = replace(default, sweep_cycles=1)
+    fast = replace(default, sweep_cycles=1, staggered=False)
     return {"default": default, "default, sweep_cycles 1": fast,
             "sweep_cycles 1, state_depth 1024": replace(fast, state_depth=1024)}
 
