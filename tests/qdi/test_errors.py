@@ -90,3 +90,35 @@ def test_every_code_has_a_test():
 ])
 def test_errors_that_look_different(code, text):
     told(code, text)
+
+
+@pytest.mark.parametrize("code, head, text", [
+    ("QDI013", "a: U[2], r: Rom[U[8], 4]", "table 'r' has no words; give it a default"),
+    ("QDI014", "x: Stream[U[8]]",
+     "stream 'x' of a function without 'yield'; declare it U[8], one token a call, or yield the results"),
+    ("QDI001", "a: 'U[65]'", ("the annotation of 'a' does not evaluate (Width of a type must be between 1 "
+                              "and 64, not 65); use the types of neurogen.qdi")),
+])
+def test_parameters_that_cannot_be(code, head, text):
+    with pytest.raises(qdi.QdiError, match=r"\n  +\^$") as caught:
+        qdi.compile(make_process(f"def f({head}) -> U[8]:\n    return 1\n"))
+    assert caught.value.code == code and f"{code} {text}\n" in str(caught.value)
+
+
+def test_annotations_see_what_the_function_sees():
+    """As text, too: ``from __future__ import annotations`` in a function that makes processes of a width."""
+    width = 5
+
+    def wide(a: "qdi.U[width]") -> "qdi.U[width]":
+        return a + width
+
+    assert qdi.process(wide, mode="wrap").type_of("a") == qdi.U[5]
+
+
+def test_stimuli_are_of_the_kind_of_the_process():
+    function = make_process("def f(a: U[8]):\n    return a\n")
+    with pytest.raises(TypeError, match=r"^Stimuli of f must be the arguments of each call, not dict$"):
+        qdi.check(function, {"a": [1]})
+    function = make_process("def f(x: Stream[U[8]]):\n    while True:\n        yield next(x)\n")
+    with pytest.raises(TypeError, match=r"^Stimuli of f must be a dictionary of tokens by stream, not list$"):
+        qdi.check(function, [1])

@@ -3,6 +3,7 @@
 import importlib.util
 import random
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FunctionType
@@ -70,7 +71,10 @@ def _run(path: Path) -> Any:
     except QdiError:
         raise
     except Exception as error:  # the user's own code: whatever it raises is told
-        raise UserError(f"{path} does not run: {type(error).__name__}: {error}") from None
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                 if frame.filename == str(path)]
+        where = f"line {lines[-1]}: " if lines else ""
+        raise UserError(f"{path} does not run: {where}{type(error).__name__}: {error}") from None
     finally:
         sys.path.pop(0)
     return module

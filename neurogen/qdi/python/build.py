@@ -3,7 +3,7 @@
 import ast
 import inspect
 import types
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from neurogen.qdi.ir import Program, Region, Value
 from neurogen.qdi.python.exits import RESULT, RETURNED, Exits, assigned
@@ -104,20 +104,18 @@ class Builder(Statements):
         return names | {a.arg for a in source.tree.args.args + source.tree.args.kwonlyargs}, names
 
     def _annotations(self, source):
-        try:
-            hints = inspect.get_annotations(source.function, eval_str=True)
-        except Exception as error:  # annotations are the user's code: whatever it raises is told
-            raise self.error("QDI001", f"annotations that cannot be read ({error})",
-                             "use the types of neurogen.qdi", source.tree) from error
+        hints = source.annotations()
         result = hints.pop("return", None)
-        if isinstance(result, Num):
-            result = (result,)
-        elif result is not None and not isinstance(result, type(None)):
-            parts = get_args(result)
-            if not parts or not all(isinstance(part, Num) for part in parts):
-                parts = None
-            result = parts
-        return hints, result
+        if result is None:
+            return hints, None
+        parts = get_args(result) if get_origin(result) is tuple else (result,)
+        for part in parts:
+            if not isinstance(part, Num) and part not in (int, bool) \
+                    and not inspect.isgeneratorfunction(source.function):  # that may be an Iterator
+                raise self.error("QDI015" if part is float else "QDI001",
+                                 f"a result of type {getattr(part, '__name__', part)}",
+                                 "use U[n], S[n], Bit or a tuple of them", source.tree.returns)
+        return hints, parts if all(isinstance(part, Num) for part in parts) else None
 
     def _parameters(self, source) -> dict[str, tuple[Any, Any]]:
         hints = self._annotations(source)[0]
@@ -135,6 +133,11 @@ class Builder(Statements):
                 code = "QDI015" if kind is float else "QDI001"
                 raise self.error(code, f"a parameter of type {getattr(kind, '__name__', kind)}",
                                  "use U[n], S[n], Bit, State, Rom, Mem or Stream", node)
+            if isinstance(kind, RomType) and default is None:
+                raise self.error("QDI013", f"table '{node.arg}' has no words", "give it a default", node)
+            if isinstance(kind, StreamType) and not inspect.isgeneratorfunction(source.function):
+                raise self.error("QDI014", f"stream '{node.arg}' of a function without 'yield'",
+                                 f"declare it {kind.type}, one token a call, or yield the results", node)
             found[node.arg] = (kind, default)
         return found
 

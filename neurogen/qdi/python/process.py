@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from neurogen.qdi.ir import Program
@@ -35,6 +35,8 @@ class Process:
     ------
     ValueError
         If a parameter is none of these, or the source of the function is not to be had.
+    QdiError
+        If it is no function with a name, or an annotation does not evaluate.
     """
 
     def __init__(self, function: Callable, *, width: int | None = None, signed: bool = False,
@@ -45,7 +47,7 @@ class Process:
         self.function, self.mode = function, mode
         self.source = Source(function)
         if width is None:
-            width = max(_widths(inspect.get_annotations(function, eval_str=True)), default=8)
+            width = max(_widths(self.source.annotations()), default=8)
         self.default = Num(width, signed)
         self._golden: dict[str, Callable] = {}
         self._built: tuple[Builder, Program] | None = None
@@ -66,7 +68,7 @@ class Process:
     @functools.cached_property
     def kinds(self) -> dict[str, Any]:
         """Types of the parameters, as annotated or by default."""
-        hints = inspect.get_annotations(self.function, eval_str=True)
+        hints = self.source.annotations()
         return {name: hints.get(name, self.default) for name in inspect.signature(self.function).parameters}
 
     @property
@@ -140,7 +142,12 @@ class Process:
         ------
         RangeError
             In mode ``checked``, if a value does not fit its type.
+        TypeError
+            If the stimuli are of the other kind.
         """
+        if isinstance(stimuli, Mapping) != self.persistent:
+            wanted = "a dictionary of tokens by stream" if self.persistent else "the arguments of each call"
+            raise TypeError(f"Stimuli of {self.__name__} must be {wanted}, not {type(stimuli).__name__}")
         self.reset()
         mode = mode or self.mode
         rows: Iterable[Any]

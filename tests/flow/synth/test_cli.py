@@ -121,7 +121,23 @@ def test_mistakes_are_one_line_and_leave_earlier_results(tmp_path, target, text)
 def test_a_file_that_does_not_run_says_why(tmp_path):
     (tmp_path / "bad.py").write_text("import no_such_module\n")
     result = run(f"{tmp_path / 'bad.py'}:f")
-    assert result.exit_code == 1 and "does not run: ModuleNotFoundError: No module named" in result.stderr
+    assert result.exit_code == 1 and "does not run: line 1: ModuleNotFoundError: No module" in result.stderr
+
+
+@pytest.mark.parametrize("text, line", [
+    ("async def f(a):\n    return a\n", "1:1: QDI001 an async function; write `def`"),
+    ("f = lambda a: a + 1\n", "1:1: QDI001 something else than a function with a name; write it with `def`"),
+    ("def f(a: 'U'):\n    return a\n", ("1:10: QDI001 the annotation of 'a' does not evaluate (name 'U' is "
+     "not defined); use the types of neurogen.qdi")),
+    ("def f(a) -> float:\n    return a\n",
+     "1:13: QDI015 a result of type float; use U[n], S[n], Bit or a tuple of them"),
+])
+def test_functions_that_are_none_of_the_subset(tmp_path, text, line):
+    (tmp_path / "bad.py").write_text(text)
+    result = run(f"{tmp_path / 'bad.py'}:f", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and f"error: bad.py:{line}\n" in result.stderr
+    caret = result.stderr.splitlines()[-1]
+    assert caret.strip() == "^" and not (tmp_path / "out").exists()
 
 
 def test_width_is_for_plain_functions(tmp_path):
