@@ -10,11 +10,12 @@ memories of 16 words, as they do not map to block RAMs).
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from rich.progress import Progress
 
-from benchmarks.common import chosen, report
+from benchmarks.common import chosen, kept, report, save
 from designs.learner.configs import CONFIGS
 from designs.learner.work import cells
 from fpga.synth import CELLS
@@ -33,6 +34,7 @@ CASES = {"256-r256-16": Learner(**_EQUAL), "256-r256-16 of 8 lanes": Learner(**_
          **{name: CONFIGS[name] for name in ("digits", "speech", "large")}}
 RECKON = {"LUT4": 45_129, "CCU2C": 4_177, "TRELLIS_FF": 3_552, "MULT18X18D": 176}
 _FLOOR = 1 / 3
+_TITLE, _PACKAGES = "The learner next to ReckOn, cells of an ECP5", ("pyosys", "amaranth")
 _COLUMNS = {"case": "learner", "memories": "memories", **{name: name for name in CELLS},
             "ratio": "LUT4 ÷ ReckOn"}
 
@@ -50,22 +52,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="256-r256-16",
                         help=f"learners, separated by commas: {', '.join(CASES)} (default: the first)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
+    parser.add_argument("--resume", action="store_true", help="keep results that FILE holds")
     options = parser.parse_args(arguments)
     wanted = chosen(parser, "Learner", options.only, CASES)
-    rows = [{"case": "ReckOn (published, not run)", "memories": "outside", "ratio": 1.0} | RECKON]
-    with Progress() as progress:
-        task = progress.add_task("Synthesising", total=2 * len(wanted))
-        try:
-            for name in wanted:
-                for memories in (False, True):
-                    place = "inside" if memories else "outside"
-                    rows.append({"case": name, "memories": place} | measure(CASES[name], memories))
-                    progress.advance(task)
-        except ToolError as error:
-            print(error, file=sys.stderr)
-            return 1
-    report("The learner next to ReckOn, cells of an ECP5", _COLUMNS, rows, path=options.json,
-           packages=("pyosys", "amaranth"))
+    try:
+        rows = kept(options.json, ("case", "memories", "ratio"), resume=options.resume)
+        rows = rows or [{"case": "ReckOn (published, not run)", "memories": "outside", "ratio": 1.0} | RECKON]
+        done = {(row["case"], row["memories"]) for row in rows}
+        left = [key for key in product(wanted, ("outside", "inside")) if key not in done]
+        with Progress() as progress:
+            task = progress.add_task("Synthesising", total=len(left))
+            for name, place in left:
+                rows.append({"case": name, "memories": place} | measure(CASES[name], place == "inside"))
+                progress.advance(task)
+                if options.json:
+                    save(options.json, _TITLE, rows, _PACKAGES)
+    except (ToolError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    report(_TITLE, _COLUMNS, rows, path=options.json, packages=_PACKAGES)
     return int(any(row["ratio"] > _FLOOR for row in rows[1:]))
 
 

@@ -49,5 +49,8 @@ def test_area_is_held_against_a_third_of_reckons(luts, status, monkeypatch, tmp_
     assert (spec.inputs, layer.neurons, layer.recurrent, spec.classes) == (256, 256, True, 16)
     reckon, first, _ = json.loads(path.read_text())["rows"]
     assert reckon["LUT4"] == 45_129 and first["ratio"] == luts / 45_129
+    assert learner_area.main(["--json", str(path), "--resume"]) == status and len(asked) == 2
+    assert learner_area.main(["--json", str(path), "--resume", "--only", "digits"]) == status
+    assert asked[2:] == [(learner_area.CASES["digits"], False), (learner_area.CASES["digits"], True)]
     with pytest.raises(SystemExit):
         learner_area.main(["--only", "huge"])
