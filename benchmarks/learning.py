@@ -64,10 +64,9 @@ def measure(spec: Learner, seeds: int, shifts: Sequence[int] = SHIFTS,
         updates.append(counters.updates / counters.reads)
         skipped.append(100 * counters.skipped / max(1, counters.skipped + counters.updates))
     z, o = np.array(found).T
-    spread = {"z_sd": float(z.std(ddof=1)), "o_sd": float(o.std(ddof=1))} if seeds > 1 else {}
-    return {"seeds": seeds, "z": float(z.mean()), "o": float(o.mean()), "z_worst": float(z.min()),
-            "spikes": float(np.mean(spikes)), "updates": float(np.mean(updates)),
-            "skipped": float(np.mean(skipped))} | spread
+    return {"seeds": seeds, "z": float(z.mean()), "z_sd": float(z.std()), "o": float(o.mean()),
+            "o_sd": float(o.std()), "z_worst": float(z.min()), "spikes": float(np.mean(spikes)),
+            "updates": float(np.mean(updates)), "skipped": float(np.mean(skipped))}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
