@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import learner_area
+from benchmarks import learner_area, learning_nmnist
 from benchmarks.learning_nmnist import NETWORK, Features, measure, pooled
 from fpga.synth import CELLS
 from neurogen.spec.events import Events
+from tests.learning import SPECS, samples, start
+from tests.rtl.learning_bench import slow_port
 
 
 def test_pools_of_a_group_have_a_spike_if_one_of_their_neurons_has_one():
@@ -31,6 +33,28 @@ def test_last_layers_learn_patterns_and_leave_the_published_classes_alone():
     row = measure(found, found, 0, shifts=(0, 0))
     assert row["before"] < 40 and row["z"] > 80 and row["published"] == 90.0
     assert row["rate"] == pytest.approx(100 * rasters.mean()) and row["tests"] == 60
+
+
+def test_gateware_goes_on_from_what_golden_has_learnt(monkeypatch):
+    spec = SPECS["one"]
+    monkeypatch.setattr(learning_nmnist, "NETWORK", spec)
+    monkeypatch.setattr(learning_nmnist, "simulate", slow_port)
+    rasters, labels = map(np.array, zip(*((raster, 0 if label is None else label)
+                                          for raster, label in samples(spec, 6, steps=6)), strict=True))
+    found = Features(rasters, labels, labels)
+    row = measure(found, found, 3, shifts=(0,), rtl=2)
+    weights = start(spec)[0].size
+    # Weights; spikes, v and e, x, z, o and two kinds of scores; eight counters, random register, sticky bits.
+    assert row["compared"] == 2 * (weights + 3 * 8 + spec.rows(0) + 4 * spec.classes + 10)
+    assert (row["rtl"], row["differences"]) == (2, 0)
+
+    def other(spec):
+        port = slow_port(spec)
+        load = port.load
+        port.load = lambda weights, seed: load([weights[0] // 2], seed=seed)
+        return port
+    monkeypatch.setattr(learning_nmnist, "simulate", other)
+    assert measure(found, found, 3, shifts=(0,), rtl=2)["differences"] > 0
 
 
 @pytest.mark.parametrize("luts, status", [(15_043, 0), (15_044, 1)])
