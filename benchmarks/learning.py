@@ -3,6 +3,10 @@
 ``python -m benchmarks.learning --json learning.json``. Each seed has its own weights, order of samples and
 random register; the split is that of `neurogen.frontend.digits`. Accuracy is that of the test set after the
 last epoch.
+
+The prototypes of ``snet`` are traces of a target network: the same weights, driven by the class through rows
+of W of its own, which no sample of digits opens. A host can do that with the engine as it is: a sample
+without a label, traces read, prototypes written.
 """
 
 import argparse
@@ -20,7 +24,7 @@ from neurogen.golden.learning import Simulator, infer, random_weights
 from neurogen.spec.learning import Learner, LearnLayer
 
 
-__all__ = ["CASES", "SHIFTS", "digits", "measure"]
+__all__ = ["CASES", "SHIFTS", "digits", "measure", "refresh", "target_traces"]
 
 
 _COMMON = {"inputs": 64, "classes": CLASSES, "window_full": 256, "window_half": 512}
@@ -34,12 +38,45 @@ CASES = {
     "fptt": Learner(layers=[LearnLayer(neurons=128)], rule="fptt", anchor_shift=6, **_COMMON),
     "rstdp": Learner(layers=[LearnLayer(neurons=128)], rule="rstdp", **_COMMON),
 }
+_DRIVERS = 4  # inputs of a class that drive the target network
+_SNET = _COMMON | {"inputs": 64 + _DRIVERS * CLASSES}
+CASES |= {
+    "snet": Learner(layers=[LearnLayer(neurons=128)], **_SNET),
+    "snet two layers": Learner(layers=[LearnLayer(neurons=128), LearnLayer(neurons=128)], **_SNET),
+}
+_DRIVE, _REFRESH = 64, 100  # standard deviation of the rows of the drivers; samples between two refreshes
 SHIFTS = (0, 0, 0, 1, 1, 2, 2, 3)  # by which the rates are lowered, epoch by epoch
 _COLUMNS = {
     "case": "network", "seeds": "seeds", "z": "similarity %", "z_sd": "± sd", "o": "read-out %",
     "o_sd": "± sd", "z_worst": "worst seed %", "spikes": "spikes/step", "updates": "words updated / read",
     "skipped": "skipped %",
 }
+
+
+def target_traces(simulator: Simulator) -> list[np.ndarray]:
+    """Return the traces of the target network in each layer, ``int[C, N]``; clears the state."""
+    found = [np.zeros((CLASSES, len(layer.e)), np.int64) for layer in simulator.layers]
+    for label in range(CLASSES):
+        simulator.begin()
+        for _ in range(STEPS):
+            simulator.step(range(64 + _DRIVERS * label, 64 + _DRIVERS * (label + 1)))
+        for traces, layer in zip(found, simulator.layers, strict=True):
+            traces[label] = layer.e
+    return found
+
+
+def refresh(simulator: Simulator) -> None:
+    """Write the target network's traces as prototypes: less their mean over classes, 64 on average."""
+    spec = simulator.spec
+    for index, traces in enumerate(target_traces(simulator)):
+        contrast = traces - traces.mean(0)
+        scaled = np.rint(contrast * 64 / max(1.0, float(np.abs(contrast).mean())))
+        rows, top = spec.rows(index), spec.weight_max
+        simulator.layers[index].weights[rows:rows + CLASSES] = np.clip(scaled, -top, top)
+
+
+def _padded(rasters: np.ndarray, spec: Learner) -> np.ndarray:
+    return np.pad(rasters, ((0, 0), (0, 0), (0, spec.inputs - rasters.shape[2])))
 
 
 def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -51,12 +88,26 @@ def digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 def measure(spec: Learner, seeds: int, shifts: Sequence[int] = SHIFTS,
             progress: Callable[[int], None] | None = None) -> dict:
     """Return the figures of a network: the keys of the table, without its name."""
-    rasters, labels = digits("train")
-    tests, test_labels = digits("test")
+    (rasters, labels), (tests, test_labels) = digits("train"), digits("test")
+    rasters, tests, target = _padded(rasters, spec), _padded(tests, spec), spec.inputs > rasters.shape[2]
     found, spikes, updates, skipped = [], [], [], []
     for seed in range(seeds):
-        simulator = Simulator(spec, random_weights(spec, seed), seed=7919 * seed + 1)
-        train(simulator, spec, rasters, labels, shifts, np.random.RandomState(seed), progress)
+        weights, done = random_weights(spec, seed), 0
+        if target:
+            drivers = np.random.RandomState(seed + 1000).normal(0, _DRIVE, weights[0][64:spec.inputs].shape)
+            weights[0][64:spec.inputs] = np.clip(np.rint(drivers), -spec.weight_max, spec.weight_max)
+        simulator = Simulator(spec, weights, seed=7919 * seed + 1)
+        if target:
+            refresh(simulator)
+
+        def after(count: int, simulator: Simulator = simulator) -> None:
+            nonlocal done
+            done += count
+            if target and done % _REFRESH == 0:
+                refresh(simulator)
+            if progress:
+                progress(count)
+        train(simulator, spec, rasters, labels, shifts, np.random.RandomState(seed), after)
         weights = [layer.weights for layer in simulator.layers]
         found.append(accuracy(spec, weights, tests, test_labels))
         spikes.append(infer(spec, weights, tests)[2] / len(tests) / STEPS)

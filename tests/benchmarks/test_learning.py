@@ -4,14 +4,30 @@ import numpy as np
 import pytest
 
 from benchmarks import adaptation
-from benchmarks.learning import CASES, measure
+from benchmarks.learning import CASES, measure, refresh, target_traces
 from benchmarks.learning_task import slower
+from neurogen.golden.learning import Simulator, random_weights
 
 
 def test_digits_are_learnt_within_an_epoch():
     row = measure(CASES["code"], 1, (0,))
     assert row["z"] > 85 and row["o"] > 85
     assert 1 < row["spikes"] < 40 and 0 < row["updates"] < 1
+
+
+def test_prototypes_of_a_target_network_are_its_traces_and_train_two_layers():
+    spec = CASES["snet two layers"]
+    weights = random_weights(spec, 0)
+    weights[0][64:] = np.random.RandomState(1).randint(-120, 121, weights[0][64:].shape)
+    simulator = Simulator(spec, weights)
+    first, second = target_traces(simulator)
+    assert len(np.unique(first, axis=0)) == len(np.unique(second, axis=0)) == 10 and second.any()
+    refresh(simulator)
+    prototypes = simulator.layers[1].weights[spec.rows(1):spec.rows(1) + 10]
+    assert (np.sign(prototypes) == np.sign(second - second.mean(0)))[np.abs(prototypes) > 0].all()
+    assert (simulator.layers[0].weights[:spec.rows(0)] == weights[0][:spec.rows(0)]).all()
+    row = measure(spec, 1, (0,))
+    assert row["z"] > 85
 
 
 def test_rates_are_lowered_up_to_their_limit():
