@@ -89,7 +89,9 @@ def _config(name: str, network: Path | None) -> Config:
 
 def _settings(backend: Backend, seed: int) -> Settings:
     # Compiled, since an event takes thousands of cycles.
-    levels = {"tokens": 1, "verilog": 2} | ({"gates": 2} if str(backend) == "qdi" else {})
+    levels = {"tokens": 1, "verilog": 2}
+    if str(backend) != "clocked":
+        levels[Settings(str(backend)).gates] = 2
     return Settings(backend=str(backend), seed=seed, levels=levels)
 
 

@@ -13,6 +13,7 @@ from designs.ubrain.process import make_graph, run_python
 from designs.ubrain.top import Chip
 from designs.ubrain.verify import compare_golden, make_subject, random_steps
 from neurogen.flow.errors import UserError
+from neurogen.flow.synth.levels import agree
 from neurogen.flow.tools import SimulationError
 from neurogen.golden.network import run
 from neurogen.qdi import simulate
@@ -59,6 +60,13 @@ def test_graph_gives_the_events_of_python(layers):
     graph = make_graph(chosen)
     graph.verify()
     assert simulate(graph, {"events": flat}, expect=len(expected)).outputs == {"o": expected}
+
+
+def test_click_circuit_gives_the_events_of_python(layers):
+    """What the recurrent layer says in a step waits in its queue until the step is over."""
+    subject = make_subject(layers["tiny"], random_steps(layers["tiny"], 12))
+    (level,) = agree(subject.stimulus, {"click ihp": 1})
+    assert level.tokens == 17
 
 
 def test_configurations_are_checked(tmp_path):

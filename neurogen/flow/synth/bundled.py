@@ -1,5 +1,7 @@
 """A graph as Click elements in the cells of the PDKs: netlist, matched delays, areas, times."""
 
+from collections.abc import Mapping
+
 from neurogen.flow.errors import UserError
 from neurogen.flow.synth.dual_rail import ESTIMATE, PDKS, DualRail, area_table, cell_table
 from neurogen.flow.synth.levels import Stimulus
@@ -75,9 +77,16 @@ def _delays(design: ClickDesign, pdk: str) -> Table:
     kit = design.mapped.kit
     cell = min(kit.delay[kit.recipes["NG_DELAY"][0][0]]) / 1000
     blocks = design.mapped.netlist.blocks
-    rows = [(name, blocks.get(name.partition(".")[0], ("", ""))[1], str(count), f"{count * cell:.2f}")
+    rows = [(name, _line(blocks, name), str(count), f"{count * cell:.2f}")
             for name, count in sorted(design.chains.items(), key=lambda item: -item[1]) if count]
     note = (f"Each is at least {design.margin:g} times the longest way through the logic that it matches, "
             f"with the Liberty delays of {kit.source}, before layout.")
     return Table(f"Matched delays, {kit.title}", ("controller", "source", "delay cells", "ns"), rows,
                  ("all", "", str(sum(design.chains.values())), ""), notes=[note])
+
+
+def _line(blocks: Mapping[str, tuple[str, str]], name: str) -> str:
+    """Return the source line of a controller: its block, and perhaps one of the block's registers."""
+    while name and name not in blocks:
+        name = name.rpartition(".")[0]
+    return blocks[name][1] if name else ""

@@ -118,7 +118,7 @@ class _Build(Steering):
             self.b.block = node.id
             self._controller(node)
         for event in self.events.values():
-            self.b.block = event.name.partition(".")[0]
+            self.b.block = event.name.rpartition(".")[0]
             self._fork(event)
         # data at the ends and starts of chains, as channels so that aliases are resolved
         marked = {name: (*self.matched[name], self.spans.get(name, ())) for name in self.matched}
@@ -217,8 +217,10 @@ class _Build(Steering):
             port, out = ("c", "select") if kind == "loop" else ("i", "o")
             value = 0 if kind == "loop" else node.parameters.get("value") if kind == "init" else None
             word = self._word(node.id, port)
-            if kind == "init":  # a ring of one register would have no room to move
-                word = self._register(node, word, self._between(node), None)
+            # a ring of one register would have no room to move; a queue holds as many tokens as it is deep
+            before = {"init": 1, "fifo": node.parameters.get("depth", 1) - 1}.get(kind, 0)
+            for number in range(before):
+                word = self._register(node, word, self._between(node, number), None)
             self._register(node, word, self.events[f"{node.id}.{out}"], value)
         elif kind == "ram":
             self._ram(node)
@@ -239,11 +241,11 @@ class _Build(Steering):
         """Return a request that is there from the start, hidden in reset: its reader needs an edge."""
         return self.b.gate("NG_NOR2", self.b.inv(request), self.b.rst)
 
-    def _between(self, node) -> Event:
-        """Return the event between the two registers of an init."""
-        b, width = self.b, node.parameters["width"]
-        event = Event(f"{node.id}.first", b.net(f"{node.id}.first.req"), b.net(f"{node.id}.first.ack"),
-                       [b.net(f"{node.id}.first.{k}") for k in range(width)])
+    def _between(self, node, number: int) -> Event:
+        """Return the event behind a register of an init or a queue that is not its last."""
+        b, width, name = self.b, node.parameters["width"], f"{node.id}.stage{number}"
+        event = Event(name, b.net(f"{name}.req"), b.net(f"{name}.ack"),
+                      [b.net(f"{name}.{k}") for k in range(width)])
         self.events[event.name] = event
         return event
 
@@ -254,7 +256,7 @@ class _Build(Steering):
         click, busy = self._click(self._use(out.name, used, word), used, out, phase)
         latched = node.kind in ("buffer", "fifo")
         if latched:  # the latches open when the click comes: their data must be there before the request
-            name = f"{node.id}.click"
+            name = f"{out.name.removesuffix('.o')}.click"
             self.matched[name] = (list(out.bits), {busy, *word[0]})
             self.credits[name] = [click, phase]
             click = self._chain(name, click)

@@ -240,6 +240,25 @@ def test_an_array_has_picked_its_word_when_the_click_comes(words, width, kit):
         assert result.streams == {"o": expected} and result.clean
 
 
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_a_queue_holds_as_many_tokens_as_it_is_deep(depth):
+    graph = Graph("queue")
+    a, b = (graph.add("input", {"name": name, "width": 3, "signed": False}) for name in "ab")
+    queue = graph.add("fifo", {"width": 3, "depth": depth})
+    join = graph.add("adder", {"width": 3})
+    out = graph.add("output", {"name": "o", "width": 3, "signed": False})
+    for src, dst in (((a, "o"), (queue, "i")), ((queue, "o"), (join, "a")), ((b, "o"), (join, "b")),
+                     ((join, "o"), (out, "i"))):
+        graph.connect(src, dst)
+    design = build(graph, load_kit("sky130"))
+    result = simulate(design, {"a": list(range(8)), "b": []}, {}, trace=True)  # nothing leaves the queue
+    taken = design.mapped.netlist.wires["a.tack"]
+    assert [value for _, net, value in result.trace if net == taken].count(1) == (depth + 1) // 2
+    assert len([net for _, net, _ in result.trace if net == taken]) == depth
+    result = simulate(design, {"a": list(range(8)), "b": [3] * 8}, {"o": 8}, variation=0.1)
+    assert result.streams == {"o": [(a + 3) % 8 for a in range(8)]} and result.clean
+
+
 def test_words_that_are_never_written_are_constants():
     graph = Graph("table")
     graph.add("ram", {"width": 4, "values": (3, 9, 14, 0)}, id="ram")
