@@ -24,23 +24,29 @@ class Forward(enum.Enum, shape=2):
 
 def read_layout(spec: MegaSpec) -> data.StructLayout:
     """Return the layout of the second stage of an operation: weights arrive, states are read."""
-    return data.StructLayout({
+    fields = {
         "weights": 1,        # add the weights that were read in the cycle before; else add zero
         "turn_y": range(3),  # tap row i goes to bank row (i + turn_y) % 3
         "turn_x": range(3),
         "fraction": 2,       # index into the configuration's fraction_bits
         "states": 1,         # read the states
         "rows": data.ArrayLayout(spec.state_address_bits, BANKS),
-    })
+    }
+    if spec.frugal:  # banks that are read; banks that take weights: others keep theirs, until all add zero
+        fields |= {"banks": data.ArrayLayout(1, BANKS), "adding": data.ArrayLayout(1, BANKS), "zero": 1}
+    return data.StructLayout(fields)
 
 
 def add_layout(spec: MegaSpec) -> data.StructLayout:
     """Return the layout of the third stage: add, and write the sum."""
-    return data.StructLayout({
+    fields = {
         "write": data.ArrayLayout(1, BANKS),
         "forward": data.ArrayLayout(Forward, BANKS),
         "rows": data.ArrayLayout(spec.state_address_bits, BANKS),
-    })
+    }
+    if spec.frugal:  # with write: the memory takes the sum, else only the register does
+        fields |= {"store": data.ArrayLayout(1, BANKS)}
+    return data.StructLayout(fields)
 
 
 def lif_layout(spec: MegaSpec) -> data.StructLayout:
@@ -199,10 +205,13 @@ class Cluster(wiring.Component):
         columns = [signals("weights", range(x, BANKS, 3),
                            turned([line[x] for line in lines], self.read.turn_y)) for x in range(3)]
         shift = max(spec.fraction_bits)
-        # Zeros follow the last weights, and a reset.
-        weighted, taking = Signal(init=1), Signal()
-        m.d.sync += weighted.eq(self.read.weights)
-        m.d.comb += taking.eq(self.read.weights | weighted)
+        taking = [Signal(name=f"taking{bank}") for bank in range(BANKS)]
+        if spec.frugal:
+            m.d.comb += [taking[b].eq(self.read.adding[b] | self.read.zero) for b in range(BANKS)]
+        else:  # zeros follow the last weights, and a reset
+            weighted = Signal(init=1)
+            m.d.sync += weighted.eq(self.read.weights)
+            m.d.comb += [signal.eq(self.read.weights | weighted) for signal in taking]
         addends = [[Signal(signed(spec.weight_bits + shift), name=f"addend{bank}_{lane}", reset_less=True)
                     for lane in range(spec.lanes)] for bank in range(BANKS)]
         for bank, lane in product(range(BANKS), range(spec.lanes)):
@@ -211,7 +220,7 @@ class Cluster(wiring.Component):
             chosen = scaled[0]
             for index in range(1, len(scaled)):
                 chosen = Mux(self.read.fraction == index, scaled[index], chosen)
-            with m.If(taking):
+            with m.If(taking[bank]):
                 m.d.sync += addends[bank][lane].eq(Mux(self.read.weights, chosen, 0))
         return addends
 
@@ -225,8 +234,10 @@ class Cluster(wiring.Component):
             m.submodules[f"states{bank}"] = ram
             old = data.View(word, ram.r_port.data)
             added, base = (Signal(word, name=f"{name}{bank}", reset_less=True) for name in ("added", "base"))
-            read, read_row, write, row, forward, addend = self._late(
-                m, bank, read=self.read.states, read_row=self.read.rows[bank], write=self.add.write[bank],
+            read, read_row, write, store, row, forward, addend = self._late(
+                m, bank, read=self.read.banks[bank] if spec.frugal else self.read.states,
+                read_row=self.read.rows[bank], write=self.add.write[bank],
+                store=self.add.store[bank] if spec.frugal else self.add.write[bank],
                 row=self.add.rows[bank], forward=self.add.forward[bank].as_value(), addend=Cat(addends[bank]))
             m.d.comb += base.eq(Mux(forward[1], swept[bank], Mux(forward[0], added, old)))
             sums = [Signal(signed(spec.state_bits), name=f"sum{bank}_{lane}") for lane in range(spec.lanes)]
@@ -238,7 +249,7 @@ class Cluster(wiring.Component):
                 m.d.sync += added.as_value().eq(Cat(sums))
             m.d.comb += [
                 ram.r_port.en.eq(read), ram.r_port.addr.eq(read_row),
-                ram.w_port.en.eq(write), ram.w_port.addr.eq(row), ram.w_port.data.eq(Cat(sums)),
+                ram.w_port.en.eq(store), ram.w_port.addr.eq(row), ram.w_port.data.eq(Cat(sums)),
             ]
             states.append(old)
         return states

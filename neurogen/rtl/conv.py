@@ -268,17 +268,24 @@ class ConvEngine(wiring.Component):
         stages = [Signal(layout, name=f"operation{n}") for n in range(3)]
         m.d.comb += [stages[0].valid.eq(address.o_valid), stages[0].op.eq(address.o)]
         for before, after in pairwise(stages):
-            m.d.sync += after.eq(before)
+            m.d.sync += after.valid.eq(before.valid)
+            with m.If(before.valid if spec.frugal else 1):
+                m.d.sync += after.op.eq(before.op)
         _, read, add = stages
         # When the states are read, the memory takes the sum of the operation just before.
         forward = data.ArrayLayout(Forward, BANKS)
         forward = Signal(forward)
+        same, adding = Signal(BANKS), Signal(BANKS)
         for b in range(BANKS):
-            def same(other, b=b):
-                return other.valid & other.op.write[b] & (other.op.rows[b] == read.op.rows[b])
-            # Registers, as they go to every bit of every state.
+            m.d.comb += [
+                same[b].eq(add.valid & add.op.write[b] & (add.op.rows[b] == read.op.rows[b])),
+                adding[b].eq(read.valid & read.op.write[b]),
+            ]
+            # Registers, as they go to every bit of every state. Frugal banks that add nothing look at a sum
+            # that stands still, whatever the memory shows.
+            kept = same[b] | ~adding[b] if spec.frugal else same[b]
             m.d.sync += forward[b].eq(Mux(sweep.finishing, Forward.SWEPT,
-                                          Mux(same(add), Forward.ADDED, Forward.MEMORY)))
+                                          Mux(kept, Forward.ADDED, Forward.MEMORY)))
         swept = Signal()
         m.d.sync += swept.eq(sweep.finishing)
         single = sweep.read | self.state_read
@@ -299,6 +306,12 @@ class ConvEngine(wiring.Component):
                 cluster.read.states.eq(read.valid | single),
                 cluster.lif.eq(sweep.lif), cluster.r_load.eq(window),
             ]
+            if spec.frugal:  # the operation that takes a sum writes its own to the same place
+                m.d.comb += [
+                    cluster.read.banks.as_value().eq((adding & ~same) | single.replicate(BANKS)),
+                    cluster.read.adding.as_value().eq(adding), cluster.read.zero.eq(sweep.finishing),
+                    cluster.add.store.as_value().eq(cluster.add.write.as_value() & ~(adding & same)),
+                ]
             for b in range(BANKS):
                 m.d.comb += [
                     cluster.read.rows[b].eq(Mux(single, row, read.op.rows[b])),

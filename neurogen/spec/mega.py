@@ -118,6 +118,10 @@ class MegaSpec:
         EMIT is under way.
     traffic
         Whether stalls are counted by cause, and words of memories.
+    frugal
+        Whether banks do only what an operation needs, for little energy on ASICs: a state that the operation
+        just before holds is not read, a sum that the next one replaces is not written, and registers of banks
+        that have nothing to add stand still. It costs comparators in the paths of the memories' enables.
     """
 
     lanes: int
@@ -137,6 +141,7 @@ class MegaSpec:
     saturate: bool = False
     overlap: bool = True
     traffic: bool = True
+    frugal: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "fraction_bits", tuple(self.fraction_bits))

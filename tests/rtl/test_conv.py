@@ -165,14 +165,15 @@ def sums(events, height, width, spec=SPEC, **fields):
 
 # -- Sums ------------------------------------------------------------------------------------------------
 
+@pytest.mark.parametrize("frugal", [False, True])
 @pytest.mark.parametrize("distance", [1, 2, 3, 4])
-def test_operations_on_one_word_at_a_distance(distance):
+def test_operations_on_one_word_at_a_distance(distance, frugal):
     # Between two events on one word there are some on others: what is forwarded depends on the distance.
     others = [(1, 0, 0), (2, 0, 7), (0, 7, 0)]
     events = [event for k in range(8) for event in ((k % 3, 4, 4), *others[:distance - 1])]
     # Events side by side share some words and not others: banks write in one operation and not the next.
     events += [(k % 3, 4, 3 + k % (distance + 1)) for k in range(20)]
-    found, wanted = sums(events, 8, 8)
+    found, wanted = sums(events, 8, 8, replace(SPEC, frugal=frugal))
     assert (found == wanted).all()
 
 
@@ -225,6 +226,10 @@ LAYERS = {
     "5x5": ((1, 7, 8), {"kernel": 5, "padding": 0}, {"overlap": False}),
     "oblong padding": ((2, 6, 8), {"kernel": 3, "padding": (2, 0)}, {"sweep_cycles": 1}),
     "1x1, 2 clusters": ((4, 5, 7), {"kernel": 1}, {"clusters": 2, "sweep_cycles": 6}),
+    "frugal": ((3, 7, 8), {"kernel": 3, "padding": 1}, {"frugal": True}),
+    "frugal and staggered": ((3, 8, 7), {"kernel": 3, "padding": 1},
+                             {"sweep_cycles": 3, "staggered": True, "frugal": True}),
+    "frugal, 1x1": ((4, 5, 7), {"kernel": 1}, {"frugal": True, "overlap": False}),
     "staggered": ((3, 7, 8), {"kernel": 3, "padding": 1}, {"sweep_cycles": 3, "staggered": True}),
 }
 

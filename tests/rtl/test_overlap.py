@@ -24,6 +24,8 @@ PLAIN = MegaSpec(lanes=2, sweep_cycles=2, **COMMON)
 OTHERS = [MegaSpec(lanes=2, clusters=2, sweep_cycles=1, cuba=True, **COMMON),
           MegaSpec(lanes=8, sweep_cycles=8, **COMMON),
           MegaSpec(lanes=2, sweep_cycles=3, staggered=True, **COMMON),
+          MegaSpec(lanes=4, sweep_cycles=3, frugal=True, **COMMON),
+          MegaSpec(lanes=2, sweep_cycles=3, staggered=True, frugal=True, **COMMON),
           MegaSpec(lanes=1, sweep_cycles=9, external=True, cuba=True, **COMMON),
           MegaSpec(lanes=2, sweep_cycles=2, overlap=False, **COMMON)]
 KINDS = frozenset({"conv", "dense", "sumpool", "maxpool", "flatten", "concat", "residual", "recurrent",
