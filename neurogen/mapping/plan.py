@@ -91,8 +91,9 @@ def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
     """Return the input words of a pass, ``uint32[n]``.
 
     The events of a step come by lines of 3x3 tiles, and in a line by columns: in this order they can follow
-    the sweep of the step before most closely. (Any other order gives the same results, but where additions
-    are clipped: there it is the raster order.)
+    the sweep of the step before most closely. Where banks are frugal they come down one column and up the
+    next, so that from one pixel to the next only three of nine banks get to another word. (Any other order
+    gives the same results, but where additions are clipped: there it is the raster order.)
 
     Parameters
     ----------
@@ -114,9 +115,11 @@ def stream_for(part: Pass, events: Mapping[str, Events]) -> np.ndarray:
         words.append(mine)
         step.append(np.cumsum(end) - end)
         order.append(np.full(len(mine), number))
-        line = (mine >> X_BITS & (1 << Y_BITS) - 1) // 3
-        tile = np.zeros_like(mine) if part.spec.saturate else line << X_BITS | mine & (1 << X_BITS) - 1
-        place.append(np.where(end, 1 << X_BITS + Y_BITS, tile))
+        y, x = ((mine >> shift & mask).astype(np.int64)
+                for shift, mask in ((X_BITS, (1 << Y_BITS) - 1), (0, (1 << X_BITS) - 1)))
+        turn = np.where(x % 2, 2 - y % 3, y % 3) if part.spec.frugal else 0
+        tile = np.zeros_like(y) if part.spec.saturate else (y // 3 << X_BITS | x) << 2 | turn
+        place.append(np.where(end, 1 << X_BITS + Y_BITS + 2, tile))
     if not words:
         return np.zeros(0, np.uint32)
     sort = np.lexsort([np.concatenate(key) for key in (place, order, step)])  # stable

@@ -245,7 +245,8 @@ class Cluster(wiring.Component):
                 total = base[lane] + addend.word_select(lane, len(addends[bank][lane])).as_signed()
                 # Else modulo 2**state_bits: the network's proof says that it never wraps.
                 m.d.comb += sums[lane].eq(clipped(total, spec.state_bits) if spec.saturate else total)
-            with m.If(write):
+            # A frugal bank keeps a sum for the next operation, or writes it: never both.
+            with m.If(write & ~store if spec.frugal else write):
                 m.d.sync += added.as_value().eq(Cat(sums))
             m.d.comb += [
                 ram.r_port.en.eq(read), ram.r_port.addr.eq(read_row),
@@ -316,9 +317,10 @@ class Cluster(wiring.Component):
         # of an index.
         of_lane = BANKS // lines
         lane_states = Signal(of_lane * bits, reset_less=True)
-        m.d.sync += lane_states.eq(_choose(self.r_index[:spec.lanes.bit_length() - 1], [
-            Cat(row.word_select(place % held, bits) for place in places[n:n + of_lane])
-            for n in range(0, total, BANKS)]))
+        with m.If(self.r_load if spec.frugal else 1):
+            m.d.sync += lane_states.eq(_choose(self.r_index[:spec.lanes.bit_length() - 1], [
+                Cat(row.word_select(place % held, bits) for place in places[n:n + of_lane])
+                for n in range(0, total, BANKS)]))
         m.d.comb += self.r_data.eq(_choose(bank, [
             lane_states.word_select(b % of_lane, bits) for b in range(BANKS)]))
 

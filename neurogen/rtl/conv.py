@@ -138,7 +138,7 @@ class ConvEngine(wiring.Component):
 
         self._sources(m, i, start, spike_row, extractor, spikes, feeder, emitter, address, dispatcher)
         self._sweeping(m, start[Unit.SWEEP], spike_row, sweep, spikes, address, clusters, dispatcher)
-        self._pipeline(m, i, address, sweep, clusters)
+        reads = self._pipeline(m, i, address, sweep, clusters)
         loading = self._weights(m, i, start, clusters)
         self._host(m, clusters)
         clear = self._clear(m, i, start, spikes, sweep)
@@ -153,7 +153,7 @@ class ConvEngine(wiring.Component):
         ]
         connect(m, dispatcher.counts, flipped(self.counts))
         connect_counters(m, dispatcher, clusters[0], address=address, sweep=sweep, feeder=feeder,
-                         emitter=emitter, extractor=extractor)
+                         emitter=emitter, extractor=extractor, reads=reads)
         if spec.overlap:
             self._guard(m, sweep, address, extractor, dispatcher)
         return m
@@ -262,7 +262,7 @@ class ConvEngine(wiring.Component):
         m.d.comb += address.taken.eq(sweep.taken)
 
     def _pipeline(self, m, i, address, sweep, clusters):
-        """Registers and hazards of the operations: weights, states, sum."""
+        """Registers and hazards of the operations: weights, states, sum. Return the reads of frugal banks."""
         spec = self._spec
         layout = data.StructLayout({"valid": 1, "op": operation_layout(spec)})
         stages = [Signal(layout, name=f"operation{n}") for n in range(3)]
@@ -320,6 +320,7 @@ class ConvEngine(wiring.Component):
                     cluster.add.rows[b].eq(Mux(swept, sweep.write_row, add.op.rows[b])),
                     cluster.add.forward[b].eq(forward[b]),
                 ]
+        return sum(adding[b] & ~same[b] for b in range(BANKS)) if spec.frugal else None
 
     def _drained(self, m, address):
         """Return whether the last operation has been written."""

@@ -1,6 +1,6 @@
 """What the units of an engine do in a cycle, for the counters of their instructions."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 
 from neurogen.rtl.address import AddressGenerator
 from neurogen.rtl.cluster import Cluster
@@ -15,8 +15,12 @@ __all__ = ["connect_counters"]
 
 
 def connect_counters(m: Module, dispatcher: Dispatcher, cluster: Cluster, *, address: AddressGenerator,
-                     sweep: SweepControl, feeder: Feeder, emitter: Emitter, extractor: Extractor) -> None:
-    """Drive ``dispatcher.happens`` from the units of an engine; words are those of one cluster."""
+                     sweep: SweepControl, feeder: Feeder, emitter: Emitter, extractor: Extractor,
+                     reads: Value | None = None) -> None:
+    """Drive ``dispatcher.happens`` from the units of an engine; words are those of one cluster.
+
+    ``reads`` is how many banks an operation reads in this cycle, if they are frugal: they write as many.
+    """
     spec, now = dispatcher.spec, dispatcher.happens
     lanes = spec.total_lanes
     # The count of a row's spikes, in two stages: a bank, then all.
@@ -41,8 +45,6 @@ def connect_counters(m: Module, dispatcher: Dispatcher, cluster: Cluster, *, add
     reads, emits = extractor.r_en, dispatcher.busy[Unit.EMIT.value]
     m.d.comb += [now.work.starved.eq(feeder.starved), now.work.waiting.eq(held)]
     m.d.sync += [  # a cycle late: no unit has ended by then
-        now.work.state_reads.eq(Mux(address.o_valid, BANKS, 0)),
-        now.work.state_writes.eq(Mux(address.o_valid, total(address.o.write), 0)),
         now.work.weight_reads.eq(Mux(address.o_valid, BANKS, 0)),
         now.work.spike_reads.eq(reads & ~emits),
         now.sweep.state_reads.eq(Mux(sweep.read, BANKS, 0)),
@@ -51,5 +53,10 @@ def connect_counters(m: Module, dispatcher: Dispatcher, cluster: Cluster, *, add
         now.sweep.spike_writes.eq(sweep.w_en),
         now.emit.spike_reads.eq(reads & emits),
     ]
+    if reads is None:
+        m.d.sync += [now.work.state_reads.eq(Mux(address.o_valid, BANKS, 0)),
+                     now.work.state_writes.eq(Mux(address.o_valid, total(address.o.write), 0))]
+    else:
+        m.d.comb += [now.work.state_reads.eq(reads), now.work.state_writes.eq(reads)]
     if spec.external:
         m.d.sync += now.work.weight_writes.eq(cluster.w_tap.any())

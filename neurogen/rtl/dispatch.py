@@ -1,6 +1,6 @@
 """Which instruction may begin beside those that are under way, and what each of them has done."""
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -175,6 +175,20 @@ class Dispatcher(wiring.Component):
         # Words that wait may be those of the next instruction.
         return values | ({"stalls": values["stalls"] & self.busy[unit.value]} if "stalls" in values else {})
 
+    def _grow(self, m, count, growth):
+        """Let a counter grow; a frugal one clocks its high half only with a carry."""
+        if not self._spec.frugal:
+            m.d.sync += count.eq(count + growth)
+            return
+        growth = Value.cast(growth)
+        half = max(8, len(growth))
+        low = Signal(half + 1, name=f"{count.name}_low")
+        m.d.comb += low.eq(count[:half] + growth)
+        with m.If(growth.any()):
+            m.d.sync += count[:half].eq(low)
+        with m.If(low[half]):
+            m.d.sync += count[half:].eq(count[half:] + 1)
+
     def _tally(self, m, ending):
         """Count, and hand the counts out; return which units hold counts that nobody has taken."""
         full = Signal(len(Unit))
@@ -197,7 +211,7 @@ class Dispatcher(wiring.Component):
                 with m.If(begin):
                     m.d.sync += values[-1].eq(0)
                 with m.Else():
-                    m.d.sync += values[-1].eq(values[-1] + sum(grows[name]))
+                    self._grow(m, values[-1], sum(grows[name]))
             with m.If(begin):
                 m.d.sync += tag.eq(self.tag)
             ends.append(end)

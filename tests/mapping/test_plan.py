@@ -1,6 +1,8 @@
 """Streams and images of a pass."""
 
 import re
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,6 +35,20 @@ def test_sources_follow_each_other_in_every_step():
     # "a" comes a step later; what would come after the end is left out.
     wanted = [end[0], 1 << 18, 1 << 18, end[0], 3 << 18, end[1], end[1]]
     assert stream_for(part, events).tolist() == wanted
+
+
+def test_events_for_frugal_banks_come_from_pixel_to_pixel():
+    shape = (2, 7, 5)
+    network = Network({"a": Input(shape=shape), "c": conv(2, 2, 3, padding=1), "lif": lif((2, 7, 5))},
+                      (Edge("a", "c"), Edge("c", "lif")), ("lif",))
+    part = compile_network(network, replace(SPEC, frugal=True)).passes[0]
+    words = stream_for(part, {"a": Events(shape, 1, np.zeros(70, int), np.random.default_rng(0).permutation(70))})
+    assert words[-1] >> 31 and len(words) == 71
+    places = [(word >> 9 & 511, word & 511) for word in words[:-1].tolist()]
+    assert sorted(places) == sorted(2 * [(y, x) for y in range(7) for x in range(5)])
+    assert [y // 3 for y, _ in places] == sorted(y // 3 for y, _ in places)  # lines of tiles
+    steps = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in pairwise(places) if a[0] // 3 == b[0] // 3]
+    assert set(steps) == {0, 1}
 
 
 def test_streams_must_be_complete_and_of_one_length():
