@@ -42,7 +42,8 @@ def test_events_for_frugal_banks_come_from_pixel_to_pixel():
     network = Network({"a": Input(shape=shape), "c": conv(2, 2, 3, padding=1), "lif": lif((2, 7, 5))},
                       (Edge("a", "c"), Edge("c", "lif")), ("lif",))
     part = compile_network(network, replace(SPEC, frugal=True)).passes[0]
-    words = stream_for(part, {"a": Events(shape, 1, np.zeros(70, int), np.random.default_rng(0).permutation(70))})
+    index = np.random.default_rng(0).permutation(70)
+    words = stream_for(part, {"a": Events(shape, 1, np.zeros(70, int), index)})
     assert words[-1] >> 31 and len(words) == 71
     places = [(word >> 9 & 511, word & 511) for word in words[:-1].tolist()]
     assert sorted(places) == sorted(2 * [(y, x) for y in range(7) for x in range(5)])
