@@ -42,6 +42,8 @@ __all__ = ["Proof", "prove"]
 
 
 _CYCLES, _RUNS = 200, 8  # of the random simulation; 64 cases in each run
+_WORDS = 32              # of random states, 64 each
+_TRIED = 8               # candidates for what a register that the netlist lacks holds, at most
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,9 @@ def _proved(verilog: str, top: str, pdk: Pdk, mapped: Netlist, folder: Path, sou
     start = time.monotonic()
     kinds = {macro.kind for macro in mapped.macros}
     map_memories(verilog, top, pdk, folder, macros=bool(kinds), optimised=source == "words")
-    run_yosys(folder, "words", ["read_rtlil coarse.il", "memory_map", "opt_expr -mux_undef", "opt_clean",
-                                "techmap", "simplemap", "dffunmap",
+    # Words that a memory does not have are undefined, and free: a netlist makes of them what it likes.
+    run_yosys(folder, "words", ["read_rtlil coarse.il", "memory_map", "opt_expr -undriven -mux_undef",
+                                "opt_clean", "techmap", "simplemap", "dffunmap",
                                 "aigmap", "opt_clean", "write_json words.json"], "Equivalence")
     words = json.loads((folder / "words.json").read_text(encoding="utf-8"))["modules"][top]
     outputs = {kind: frozenset(read_liberty(pdk.sram_liberty(kind))[kind].outputs) for kind in kinds}
@@ -160,11 +163,14 @@ def _relations(gold: Circuit, gate: Circuit, names: list[str]) -> dict[str, int]
     back = {node: name for name, node in gold.graph.inputs.items()}
     found = {name: list(same.get(traces[name].tobytes(), ())) for name in sorted(needed)}
     for name, literals in found.items():
-        literals.sort(key=lambda literal, name=name: _distance(name, back.get(literal >> 1)))
+        # One that loads the same is what merging registers leaves.
+        literals.sort(key=lambda literal, name=name: (
+            gold.roots.get(back.get(literal >> 1), -1) ^ (literal & 1) != gold.roots[name],
+            *_distance(name, back.get(literal >> 1))))
         last = traces[name][-1]
         if (last == last[0]).all() and int(last[0]) in (0, 2**64 - 1):
             literals.append(int(last[0] > 0))
-    return _kept(gold, {name: literals for name, literals in found.items() if literals})
+    return _agreed(gold, gate, names, _kept(gold, {name: some for name, some in found.items() if some}))
 
 
 def _distance(name: str, other: str | None) -> tuple[bool, int]:
@@ -175,14 +181,43 @@ def _distance(name: str, other: str | None) -> tuple[bool, int]:
     return base != other_base, abs(int(bit[:-1]) - int(other_bit[:-1])) if bit and other_bit else 0
 
 
-def _kept(gold: Circuit, candidates: dict[str, list[int]]) -> dict[str, int]:
-    """Return the first candidate of each register that random states, in which all hold, do not refute."""
+def _agreed(gold: Circuit, gate: Circuit, names: list[str],
+            candidates: Mapping[str, list[int]]) -> dict[str, int]:
+    """Return the candidate of each register with which both circuits do the same in random states.
+
+    Where several registers hold the same, the netlist may use another one than the first candidate.
+    """
+    back = {node: name for name, node in gold.graph.inputs.items()}
+    draw = np.random.default_rng(2)
+    values = {name: _states(draw) for name in sorted({*gold.graph.inputs, *gate.graph.inputs})}
+    right = gate.graph.simulate({name: values[name] for name in gate.graph.inputs}, gate.roots)
+
+    def wrong(choice: Mapping[str, int]) -> list[str]:
+        states = {name: values[name] for name in gold.graph.inputs}
+        states |= {name: _value(literal, values, back) for name, literal in choice.items()}
+        left = gold.graph.simulate(states, {name: gold.roots[name] for name in [*names, *choice]})
+        found = [name for name in names if (left[name] != right[name]).any()]
+        return found + [name for name, literal in choice.items()
+                        if (left[name] != _value(literal, right, back)).any()]
+
+    choice = {name: literals[0] for name, literals in candidates.items()}
+    bad = wrong(choice) if any(len(literals) > 1 for literals in candidates.values()) else []
+    for name in sorted(gold.graph.support([gold.roots[name] for name in bad]) if bad else ()):
+        for literal in candidates.get(name, ())[1:_TRIED]:
+            worse = wrong(choice | {name: literal})
+            if len(worse) < len(bad):
+                choice, bad = choice | {name: literal}, worse
+    return choice
+
+
+def _kept(gold: Circuit, candidates: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Return candidates of each register, without the first ones that random states refute."""
     back = {node: name for name, node in gold.graph.inputs.items()}
     nexts = {name: gold.roots[name] for name in gold.initial}
     draw = np.random.default_rng(1)
     candidates = dict(candidates)
     while candidates:
-        values = {name: draw.integers(0, 2**64, 16, np.uint64) for name in gold.graph.inputs}
+        values = {name: _states(draw) for name in gold.graph.inputs}
         for name, literals in candidates.items():
             values[name] = _value(literals[0], values, back)
         after = gold.graph.simulate(values, nexts)
@@ -194,12 +229,18 @@ def _kept(gold: Circuit, candidates: dict[str, list[int]]) -> dict[str, int]:
             candidates[name] = candidates[name][1:]
             if not candidates[name]:
                 del candidates[name]
-    return {name: literals[0] for name, literals in candidates.items()}
+    return candidates
+
+
+def _states(draw: np.random.Generator) -> np.ndarray:
+    """Return words of random bits, half of them with few ones: else two addresses are never equal."""
+    dense, *more = draw.integers(0, 2**64, (3, _WORDS), np.uint64)
+    return np.where(np.arange(_WORDS) % 2, dense, dense & more[0] & more[1])
 
 
 def _value(literal: int, values: Mapping[str, np.ndarray], back: Mapping[int, str]) -> np.ndarray:
     """Return the value of a constant, or of a register or its inverse."""
-    word = values[back[literal >> 1]] if literal > 1 else np.zeros(16, np.uint64)
+    word = values[back[literal >> 1]] if literal > 1 else np.zeros(_WORDS, np.uint64)
     return ~word if literal & 1 else word
 
 

