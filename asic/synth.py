@@ -145,7 +145,7 @@ def map_memories(verilog: str, top: str, pdk: Pdk, folder: Path, *, flat: bool =
     """
     (folder / "source.v").write_text(without_zeros(verilog), encoding="utf-8")
     (folder / "enables.v").write_text(_ENABLES, encoding="utf-8")
-    words = ["setattr -unset init w:*",
+    words = ["proc", "setattr -unset init w:*",
              f"synth -noabc {'-flatten ' if flat else ''}-top {top} -run begin:fine",
              "setattr -unset init w:*"]
     run_yosys(folder, "coarse", [

@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from asic.gatesim import GateModel
@@ -188,6 +188,30 @@ def test_candidates_tile_in_width_depth_and_copies():
     assert wide["area_um2"] == 24000 and wide["read_pJ"] == 18 and wide["write_pJ"] == 44
     assert not wide["shared_port"] and rows["TOY_1P_64x8_bm_bist"]["shared_port"]
     assert rows["flip-flops"]["area_um2"] == 60000
+
+
+class Late(wiring.Component):
+    """Four words, and a register behind them that starts at zero and that Yosys makes part of the memory."""
+
+    wa: In(2)
+    we: In(1)
+    wd: In(4)
+    ra: In(2)
+    rd: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.words = words = memory.Memory(shape=4, depth=4, init=[])
+        w_port, r_port = words.write_port(), words.read_port(domain="comb")
+        m.d.comb += [w_port.addr.eq(self.wa), w_port.en.eq(self.we), w_port.data.eq(self.wd),
+                     r_port.addr.eq(self.ra)]
+        m.d.sync += self.rd.eq(r_port.data)
+        return m
+
+
+def test_registers_that_become_part_of_a_memory_start_undefined_too(tmp_path):
+    report = synthesise(to_verilog(Late(), "late"), "late", toy_pdk(), tmp_path, script="plain")
+    assert report["registers"] == 4 * 4 + 4
 
 
 def test_unknown_scripts_and_bad_verilog_are_refused(tmp_path):
