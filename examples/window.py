@@ -24,17 +24,17 @@ def check_resident(spec: MegaSpec) -> MegaSpec:
 
 
 def access(m: Module, bus: PureInterface) -> tuple[Value, Value, Value]:
-    """Let every access to a Wishbone bus take four cycles, as long as a state takes to arrive.
+    """Let every access to a Wishbone bus take five cycles, as long as a state takes to arrive.
 
     Returns
     -------
     begin, write, read
         High in the first cycle of an access; in the last, with ``ack``, of a write or of a read.
     """
-    cycle = Signal(2)
+    cycle = Signal(3)
     active = bus.cyc & bus.stb
-    m.d.sync += cycle.eq(Mux(active, cycle + 1, 0))
-    m.d.comb += bus.ack.eq(active & (cycle == 3))
+    m.d.sync += cycle.eq(Mux(active & ~bus.ack, cycle + 1, 0))
+    m.d.comb += bus.ack.eq(active & (cycle == 4))
     return active & (cycle == 0), bus.ack & bus.we, bus.ack & ~bus.we
 
 
@@ -52,7 +52,7 @@ def connect_window(m: Module, engine: ConvEngine, word: Value, *, place: Value, 
     place, write
         ``word`` is where the window shall be; ``word`` is the next weight.
     fetch, read
-        The next state is wanted (``engine.state_data`` has it three cycles after); it has been taken.
+        The next state is wanted (``engine.state_data`` has it four cycles after); it has been taken.
     """
     m.d.comb += [engine.weight_en.eq(write), engine.weight.eq(word), engine.state_read.eq(fetch)]
     m.d.sync += engine.place.eq(place)  # when the position is there

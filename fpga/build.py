@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.boards import Board, find_board
-from fpga.floorplan import memory_places
+from fpga.floorplan import blank_places, leave_blank, memory_places
 from fpga.synth import synthesise, yosys_version
 from fpga.timing import check_timing, read_report
 from fpga.top import BoardDesign, BoardSpec
@@ -109,14 +109,17 @@ def build_fpga(spec: BoardSpec, board: str | Board, out_dir: Path | str, *, seed
         options = step("elaborate", lambda: _elaborate(spec, board, part))
         device = board.make_platform().device
         places = memory_places(spec, device) if isinstance(spec, MegaSpec) else []
+        blanks = blank_places(device) if places else []
         log = step("synthesise", lambda: synthesise(part, board.family, places))
         (part / "yosys.log").write_text(log, encoding="utf-8")
+        if blanks:
+            leave_blank(part / "top.json", blanks)
         if board.family == "ecp5":
             options += _ROUTER + _PLACER * bool(places)
         route = [*place, *options, "--seed", str(seed)]
         log = step("place and route", lambda: _route(route, spec, board, part))
         (part / "nextpnr.log").write_text(log, encoding="utf-8")
-        resources = read_report(part / "nextpnr.json", board.name, board.target_hz)
+        resources = read_report(part / "nextpnr.json", board.name, board.target_hz, blanks=len(blanks))
         check_timing(resources)
         bitstream = step("pack", lambda: _write_bitstream(pack, board, part))
         for name in ("top.json", "top.config", "top.asc"):  # large, and made again in a minute

@@ -23,7 +23,7 @@ class Forward(enum.Enum, shape=2):
 
 
 def read_layout(spec: MegaSpec) -> data.StructLayout:
-    """Return the layout of the second stage of an operation: weights arrive, states are read."""
+    """Return the layout of the second stage of an operation: weights arrive, states are read after it."""
     fields = {
         "weights": 1,        # add the weights that were read in the cycle before; else add zero
         "turn_y": range(3),  # tap row i goes to bank row (i + turn_y) % 3
@@ -32,13 +32,13 @@ def read_layout(spec: MegaSpec) -> data.StructLayout:
         "states": 1,         # read the states
         "rows": data.ArrayLayout(spec.state_address_bits, BANKS),
     }
-    if spec.frugal:  # banks that are read; banks that take weights: others keep theirs, until all add zero
+    if spec.frugal:  # banks that are read; that take weights: others keep theirs; a cycle later: all add zero
         fields |= {"banks": data.ArrayLayout(1, BANKS), "adding": data.ArrayLayout(1, BANKS), "zero": 1}
     return data.StructLayout(fields)
 
 
 def add_layout(spec: MegaSpec) -> data.StructLayout:
-    """Return the layout of the third stage: add, and write the sum."""
+    """Return the layout of the last stage: add, and write the sum."""
     fields = {
         "write": data.ArrayLayout(1, BANKS),
         "forward": data.ArrayLayout(Forward, BANKS),
@@ -52,7 +52,7 @@ def add_layout(spec: MegaSpec) -> data.StructLayout:
 def lif_layout(spec: MegaSpec) -> data.StructLayout:
     """Return the layout of the controls of the LIF data paths."""
     fields = {
-        "load": 1,      # take the row (if staggered, the chunk) that was read in the cycle before
+        "load": 1,      # take the row (if staggered, the chunk) whose `read` was two cycles before
         "shift": 1,     # pass a chunk to the data paths
         "chunk": range(max(2, spec.sweep_cycles)),  # its number; if staggered, of that which is loaded
         "collect": 1,   # take the chunk that leaves the data paths
@@ -83,10 +83,11 @@ def _lif_registers(spec):
 class Cluster(wiring.Component):
     """Nine banks of states, nine tap memories and ``9 * lanes`` adders: one operation a cycle.
 
-    An operation takes three cycles: the weights are read (``weight_en``); they are turned to their banks
-    while the states are read (``read``); the sum is formed, with the state forwarded where the read met
-    its write, and written (``add``). Sequencing, hazards and the pipeline registers of the controls belong
-    to `neurogen.rtl.conv.ConvEngine`, once for all clusters, which work in lock step.
+    An operation takes four cycles: the weights are read (``weight_en``); they are turned along the lines of
+    banks (``read``); they are turned to their banks while the states are read; the sum is formed, with the
+    state forwarded where the read met its write, and written (``add``). Sequencing, hazards and the pipeline
+    registers of the controls belong to `neurogen.rtl.conv.ConvEngine`, once for all clusters, which work in
+    lock step.
 
     A row passes through the LIF data paths in ``sweep_cycles`` chunks: it is read, loaded
     (``lif.load``), shifted through (``lif.shift``), collected `lif_latency` cycles later
@@ -111,7 +112,7 @@ class Cluster(wiring.Component):
     read : ``In(read_layout(spec))``
         One cycle after ``weight_en``.
     add : ``In(add_layout(spec))``
-        One cycle after ``read``.
+        Two cycles after ``read``.
     lif : ``In(lif_layout(spec))``
         Controls of the sweep.
     w_tap, w_row, w_data : ``In``
@@ -194,24 +195,29 @@ class Cluster(wiring.Component):
             return [Mux(turn == 0, words[b], Mux(turn == 1, words[(b - 1) % 3], words[(b - 2) % 3]))
                     for b in range(3)]
 
-        def signals(name, numbers, values):
+        def signals(name, numbers, values, domain):
             """Keep words in signals: each bit of one is used, and an expression would be there for each."""
-            kept = [Signal(len(value), name=f"{name}{n}") for n, value in zip(numbers, values, strict=True)]
-            m.d.comb += [signal.eq(value) for signal, value in zip(kept, values, strict=True)]
+            kept = [Signal(len(value), name=f"{name}{n}", reset_less=True)
+                    for n, value in zip(numbers, values, strict=True)]
+            domain += [signal.eq(value) for signal, value in zip(kept, values, strict=True)]
             return kept
 
-        lines = [signals("turned", range(3 * y, 3 * y + 3), turned(taps[3 * y:3 * y + 3], self.read.turn_x))
-                 for y in range(3)]  # columns first: each tap row by turn_x
-        columns = [signals("weights", range(x, BANKS, 3),
-                           turned([line[x] for line in lines], self.read.turn_y)) for x in range(3)]
+        # Columns first: each tap row by turn_x.
+        with m.If(self.read.weights):
+            lines = [signals("turned", range(3 * y, 3 * y + 3),
+                             turned(taps[3 * y:3 * y + 3], self.read.turn_x), m.d.sync) for y in range(3)]
+        read = Signal.like(self.read, name="turning", reset_less=True)
+        m.d.sync += read.eq(self.read)
+        columns = [signals("weights", range(x, BANKS, 3), turned([line[x] for line in lines], read.turn_y),
+                           m.d.comb) for x in range(3)]
         shift = max(spec.fraction_bits)
         taking = [Signal(name=f"taking{bank}") for bank in range(BANKS)]
         if spec.frugal:
-            m.d.comb += [taking[b].eq(self.read.adding[b] | self.read.zero) for b in range(BANKS)]
+            m.d.comb += [taking[b].eq(read.adding[b] | self.read.zero) for b in range(BANKS)]
         else:  # zeros follow the last weights, and a reset
             weighted = Signal(init=1)
-            m.d.sync += weighted.eq(self.read.weights)
-            m.d.comb += [signal.eq(self.read.weights | weighted) for signal in taking]
+            m.d.sync += weighted.eq(read.weights)
+            m.d.comb += [signal.eq(read.weights | weighted) for signal in taking]
         addends = [[Signal(signed(spec.weight_bits + shift), name=f"addend{bank}_{lane}", reset_less=True)
                     for lane in range(spec.lanes)] for bank in range(BANKS)]
         for bank, lane in product(range(BANKS), range(spec.lanes)):
@@ -219,9 +225,9 @@ class Cluster(wiring.Component):
             scaled = [weight << f for f in spec.fraction_bits]
             chosen = scaled[0]
             for index in range(1, len(scaled)):
-                chosen = Mux(self.read.fraction == index, scaled[index], chosen)
+                chosen = Mux(read.fraction == index, scaled[index], chosen)
             with m.If(taking[bank]):
-                m.d.sync += addends[bank][lane].eq(Mux(self.read.weights, chosen, 0))
+                m.d.sync += addends[bank][lane].eq(Mux(read.weights, chosen, 0))
         return addends
 
     def _banks(self, m, addends, swept):
@@ -234,9 +240,15 @@ class Cluster(wiring.Component):
             m.submodules[f"states{bank}"] = ram
             old = data.View(word, ram.r_port.data)
             added, base = (Signal(word, name=f"{name}{bank}", reset_less=True) for name in ("added", "base"))
+            # Registers of each bank's own: addresses go to all of its memory.
+            reading = self.read.banks[bank] if spec.frugal else self.read.states
+            read = Signal(name=f"read{bank}_0", reset_less=True)
+            read_row = Signal(spec.state_address_bits, name=f"read_row{bank}_0", reset_less=True)
+            m.d.sync += read.eq(reading)
+            with m.If(reading):
+                m.d.sync += read_row.eq(self.read.rows[bank])
             read, read_row, write, store, row, forward, addend = self._late(
-                m, bank, read=self.read.banks[bank] if spec.frugal else self.read.states,
-                read_row=self.read.rows[bank], write=self.add.write[bank],
+                m, bank, read=read, read_row=read_row, write=self.add.write[bank],
                 store=self.add.store[bank] if spec.frugal else self.add.write[bank],
                 row=self.add.rows[bank], forward=self.add.forward[bank].as_value(), addend=Cat(addends[bank]))
             m.d.comb += base.eq(Mux(forward[1], swept[bank], Mux(forward[0], added, old)))

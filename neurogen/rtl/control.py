@@ -177,7 +177,9 @@ class Control(wiring.Component):
             with m.State("Counter"):
                 answer(Mux(row[0], self.counter_data >> 32, self.counter_data[:32]))
                 advance(1)
-            with m.State("Fetch"):  # the row arrives, and is loaded
+            with m.State("Fetch"):  # the row is read, arrives, and is loaded
+                m.next = "Arrive"
+            with m.State("Arrive"):
                 m.next = "Second line" if spec.staggered else "Load"
             if spec.staggered:
                 with m.State("Second line"):

@@ -44,13 +44,13 @@ class ConvEngine(wiring.Component):
 
     Cycles from ``execute`` to ``idle`` while nothing stalls (without ``spec.overlap``):
 
-    - INTEGRATE: one per operation, of which an event has ``ops``, and 13 (11); of spikes 22 (20);
-    - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + lif_latency(spec) + 15`` (11); where
-      ``sweep_cycles`` is 9 or more, ``sweep_cycles + 10`` (7) per row and ``parameter_rows + 8`` (7);
+    - INTEGRATE: one per operation, of which an event has ``ops``, and 14 (12); of spikes 23 (21);
+    - SWEEP: ``sweep_cycles`` per row and ``parameter_rows + lif_latency(spec) + 16`` (12); where
+      ``sweep_cycles`` is 9 or more, ``sweep_cycles + 11`` (8) per row and ``parameter_rows + 8`` (7);
     - EMIT: one per word, those of population and step included, and 16 (15).
 
-    ``done`` of an INTEGRATE comes a cycle before that; of a SWEEP or an EMIT, with ``spec.overlap``, three
-    after ``execute``. Counters are lower by 4. Beside a SWEEP an
+    ``done`` of an INTEGRATE comes two cycles before that; of a SWEEP or an EMIT, with ``spec.overlap``, three
+    after ``execute``. Counters are lower by 5 for an INTEGRATE and by 4 for the others. Beside a SWEEP an
     operation waits where the ports of the states are taken: in one cycle per row as long as ``sweep_cycles``
     divides ``1 + lif_latency(spec)``, as 1 to 6 do, else in two.
 
@@ -89,9 +89,9 @@ class ConvEngine(wiring.Component):
     weight_en, weight : ``In``
         Write the next weight; only between instructions.
     state_read : ``In(1)``
-        Read ``row``; only between instructions. Three cycles after, ``state_data`` is lane
-        ``state_lane`` of ``bank`` of ``cluster``, and follows these, three cycles late, until the next
-        ``execute``. (Where banks are staggered: four cycles for their second line, five for the third.)
+        Read ``row``; only between instructions. Four cycles after, ``state_data`` is lane ``state_lane`` of
+        ``bank`` of ``cluster``, and follows these, three cycles late, until the next ``execute``. (Where
+        banks are staggered: five cycles for their second line, six for the third.)
     state_lane, state_data : ``In``, ``Out``
         See ``state_read``.
     """
@@ -262,24 +262,26 @@ class ConvEngine(wiring.Component):
         m.d.comb += address.taken.eq(sweep.taken)
 
     def _pipeline(self, m, i, address, sweep, clusters):
-        """Registers and hazards of the operations: weights, states, sum. Return the reads of frugal banks."""
+        """Registers and hazards of the operations: weights, turn, states, sum. Return frugal banks' reads."""
         spec = self._spec
         layout = data.StructLayout({"valid": 1, "op": operation_layout(spec)})
-        stages = [Signal(layout, name=f"operation{n}") for n in range(3)]
+        stages = [Signal(layout, name=f"operation{n}") for n in range(4)]
         m.d.comb += [stages[0].valid.eq(address.o_valid), stages[0].op.eq(address.o)]
         for before, after in pairwise(stages):
             m.d.sync += after.valid.eq(before.valid)
             with m.If(before.valid if spec.frugal else 1):
                 m.d.sync += after.op.eq(before.op)
-        _, read, add = stages
+        _, read, turn, add = stages
         # When the states are read, the memory takes the sum of the operation just before.
         forward = data.ArrayLayout(Forward, BANKS)
         forward = Signal(forward)
-        same, adding = Signal(BANKS), Signal(BANKS)
+        # Of the operation at `read`, and a cycle later: banks that find that sum, banks that it adds to.
+        finds, adds, same, adding = (Signal(BANKS, name=name) for name in ("finds", "adds", "same", "adding"))
+        m.d.sync += [same.eq(finds), adding.eq(adds)]
         for b in range(BANKS):
             m.d.comb += [
-                same[b].eq(add.valid & add.op.write[b] & (add.op.rows[b] == read.op.rows[b])),
-                adding[b].eq(read.valid & read.op.write[b]),
+                finds[b].eq(turn.valid & turn.op.write[b] & (turn.op.rows[b] == read.op.rows[b])),
+                adds[b].eq(read.valid & read.op.write[b]),
             ]
             # Registers, as they go to every bit of every state. Frugal banks that add nothing look at a sum
             # that stands still, whatever the memory shows.
@@ -308,8 +310,8 @@ class ConvEngine(wiring.Component):
             ]
             if spec.frugal:  # the operation that takes a sum writes its own to the same place
                 m.d.comb += [
-                    cluster.read.banks.as_value().eq((adding & ~same) | single.replicate(BANKS)),
-                    cluster.read.adding.as_value().eq(adding), cluster.read.zero.eq(sweep.finishing),
+                    cluster.read.banks.as_value().eq((adds & ~finds) | single.replicate(BANKS)),
+                    cluster.read.adding.as_value().eq(adds), cluster.read.zero.eq(sweep.finishing),
                     cluster.add.store.as_value().eq(cluster.add.write.as_value() & ~(adding & same)),
                 ]
             for b in range(BANKS):
@@ -320,16 +322,16 @@ class ConvEngine(wiring.Component):
                     cluster.add.rows[b].eq(Mux(swept, sweep.write_row, add.op.rows[b])),
                     cluster.add.forward[b].eq(forward[b]),
                 ]
-        return sum(adding[b] & ~same[b] for b in range(BANKS)) if spec.frugal else None
+        return sum(adds[b] & ~finds[b] for b in range(BANKS)) if spec.frugal else None
 
     def _drained(self, m, address):
         """Return whether the last operation has been written."""
-        quiet = Signal(2)
+        quiet = Signal(range(8))
         with m.If(address.busy | address.o_valid):
             m.d.sync += quiet.eq(0)
-        with m.Elif(quiet != 3):
+        with m.Elif(quiet != 4):
             m.d.sync += quiet.eq(quiet + 1)
-        return quiet == 3
+        return quiet == 4
 
     def _weights(self, m, i, start, clusters):
         """Weights from the control bus or from the external memory; return whether a LOAD runs."""

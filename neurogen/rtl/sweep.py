@@ -20,9 +20,9 @@ class SweepControl(wiring.Component):
     """Runs a SWEEP, or the INIT of states, on all clusters.
 
     Rows with one set of parameters are read every ``sweep_cycles`` cycles (every ``sweep_cycles +
-    7`` where that is 9 or more, and `NOTICE` more with ``spec.overlap``); their spikes and states are
-    written ``sweep_cycles + 2 + lif_latency(spec)`` cycles after; of staggered banks, states
-    ``3 + lif_latency(spec)`` cycles after for the first line. With parameters per neuron, each bank of each
+    8`` where that is 9 or more, and `NOTICE` more with ``spec.overlap``); their spikes and states are
+    written ``sweep_cycles + 3 + lif_latency(spec)`` cycles after; of staggered banks, states
+    ``4 + lif_latency(spec)`` cycles after for the first line. With parameters per neuron, each bank of each
     row takes its own turn; a CuBa-LIF takes two. Blocks of eight rows that are zero and that no event has
     touched since are skipped at one block a cycle, unless the population has a bias.
 
@@ -119,10 +119,10 @@ class SweepControl(wiring.Component):
         cycles = spec.sweep_cycles
         pipelined = cycles < BANKS
         lead = NOTICE if spec.overlap else 0
-        finish_at = lead + cycles + 2 + lif_latency(spec)
-        write_at = lead + 3 + lif_latency(spec) if spec.staggered else finish_at
+        finish_at = lead + cycles + 3 + lif_latency(spec)
+        write_at = lead + 4 + lif_latency(spec) if spec.staggered else finish_at
 
-        # The pulse of a row on its way: read at `lead`, loaded 1 later, shifted from 2 on, collected
+        # The pulse of a row on its way: `read` at `lead`, loaded 2 later, shifted from 3 on, collected
         # `lif_latency` later, written when the last chunk has been collected.
         issue = Signal()
         line = Signal(finish_at + 1)
@@ -148,7 +148,7 @@ class SweepControl(wiring.Component):
         bank = Signal(range(BANKS))
         clearing = Signal()
         m.d.comb += clearing.eq(i.op == Op.INIT)
-        self._controls(m, line[lead:], cycles, synapse, clearing)
+        self._controls(m, line[lead + 1:], cycles, synapse, clearing)
 
         # Banks that keep the result: a register, settled long before the first row is finished.
         own = Signal(BANKS)
@@ -180,9 +180,8 @@ class SweepControl(wiring.Component):
 
     def _share(self, m, line, write_at, finish, finished, index):
         """Tell others when the ports are needed, and how far the sweep is."""
-        # An operation that leaves its generator now reads two cycles later, and writes when a row that was
-        # read `write_at - NOTICE - 1` cycles earlier does.
-        m.d.comb += self.taken.eq(line[NOTICE - 2] | line[write_at - 3])
+        # An operation that leaves its generator now is at `read` two cycles later, and writes two after that.
+        m.d.comb += self.taken.eq(line[NOTICE - 2] | line[write_at - 4])
         with m.If(finish):
             m.d.sync += self.front.eq((finished >> 3) + 1)
         with m.Elif(~line.any()):

@@ -1,12 +1,13 @@
 """Block RAMs are placed by lanes."""
 
+import json
 import re
 from dataclasses import replace
 
 import pytest
 
 from fpga.boards import find_board
-from fpga.floorplan import memory_places
+from fpga.floorplan import blank_places, leave_blank, memory_places
 from neurogen.mapping.config import load_config
 from neurogen.spec.mega import BANKS
 
@@ -49,3 +50,25 @@ def test_taps_and_banks_of_a_lane_are_neighbours():
     (replace(DEFAULT, clusters=2), DEVICE), (replace(DEFAULT, state_depth=1024), DEVICE)])
 def test_others_are_left_to_the_placer(spec, device):
     assert memory_places(spec, device) == []
+
+
+def test_blank_lines_are_no_memories_and_leave_room_enough():
+    blanks = blank_places(DEVICE)
+    assert len(set(blanks)) == len(blanks) == 21 * 118 * 8 < 0.25 * 83640
+    lines = {int(re.fullmatch(r"X\d+/Y(\d+)/SLICE[A-D]\.K[01]", place).group(1)) for place in blanks}
+    memories = {int(re.search(r"/Y(\d+)/", site).group(1)) for _, site in memory_places(DEFAULT, DEVICE)}
+    multipliers = {10, 34, 58}
+    assert not lines & (memories | multipliers)
+
+
+def test_blanks_have_no_wires_and_change_nothing_else(tmp_path):
+    before = {"modules": {"top": {"cells": {"lut": {"type": "LUT4"}}, "netnames": {"a": {"bits": [2]}}}}}
+    netlist = tmp_path / "top.json"
+    netlist.write_text(json.dumps(before))
+    places = blank_places(DEVICE)[:3]
+    leave_blank(netlist, places)
+    after = json.loads(netlist.read_text())
+    cells = after["modules"]["top"].pop("cells")
+    assert cells.pop("lut") == before["modules"]["top"].pop("cells")["lut"] and after == before
+    assert [cell["attributes"]["BEL"] for cell in cells.values()] == places
+    assert not any(bits for cell in cells.values() for bits in cell["connections"].values())

@@ -13,7 +13,7 @@ from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec, ResetMode
 SPEC = MegaSpec(lanes=4, weight_bits=4, state_bits=14, state_depth=8, weight_depth=36, spike_depth=32,
                 fraction_bits=(0, 3, 1), cuba=True, sweep_cycles=2)
 LANES = SPEC.lanes
-STEPS = 2  # cycles from reading a row to writing it, beside ``sweep_cycles`` and the data paths'
+STEPS = 3  # cycles from reading a row to writing it, beside ``sweep_cycles`` and the data paths'
 
 
 def wrap(value, bits):
@@ -62,12 +62,12 @@ class Bench:
         """Run operations (weight row, turn_y, turn_x, fraction, writes, rows) or None, one a cycle."""
         dut, spec = self.dut, self.spec
         forwarded = set()
-        for cycle in range(len(operations) + 4 + 2 * spec.staggered):
+        for cycle in range(len(operations) + 5 + 2 * spec.staggered):
             def at(age, cycle=cycle):
                 n = cycle - age
                 return operations[n] if 0 <= n < len(operations) else None
 
-            now, read, add = at(0), at(1), at(2)
+            now, read, add = at(0), at(1), at(3)
             ctx.set(dut.weight_en, now is not None)
             ctx.set(dut.weight_row, now[0] if now else self.rng.randrange(spec.weight_depth))
             ctx.set(dut.read.weights, read is not None)
@@ -84,7 +84,7 @@ class Bench:
                 for b in range(BANKS):
                     def same(other, b=b, add=add):
                         return other is not None and other[4][b] and other[5][b] == add[5][b]
-                    forward = Forward.ADDED if same(at(3)) else Forward.MEMORY
+                    forward = Forward.ADDED if same(at(4)) else Forward.MEMORY
                     forwarded.add((forward, bool(add[4][b])))
                     ctx.set(dut.add.forward[b], forward)
             await ctx.tick()
@@ -108,7 +108,7 @@ class Bench:
             await ctx.tick()
             ctx.set(dut.read.states, 0)
             ctx.set(dut.r_load, 1)
-            await ctx.tick().repeat(1 + 2 * self.spec.staggered)
+            await ctx.tick().repeat(2 + 2 * self.spec.staggered)
             found = []
             for index in range(BANKS * LANES):
                 ctx.set(dut.r_index, index)
@@ -227,13 +227,13 @@ class SweepBench(Bench):
             ages = {cycle - n * period: row for n, row in enumerate(rows) if cycle >= n * period}
             ctx.set(dut.read.states, 0 in ages)
             ctx.set(dut.read.rows, [ages.get(0, 0)] * BANKS)
-            loading = [age for age in ages if 1 <= age < 1 + (3 if staggered else 1)]
+            loading = [age for age in ages if 2 <= age < 2 + (3 if staggered else 1)]
             ctx.set(dut.lif.load, bool(loading))
-            shifting = [age for age in ages if 2 <= age < 2 + cycles]
+            shifting = [age for age in ages if 3 <= age < 3 + cycles]
             ctx.set(dut.lif.shift, bool(shifting))
-            ctx.set(dut.lif.chunk, loading[0] - 1 if staggered and loading else
-                    shifting[0] - 2 if shifting and not staggered else 0)
-            first = 2 + latency
+            ctx.set(dut.lif.chunk, loading[0] - 2 if staggered and loading else
+                    shifting[0] - 3 if shifting and not staggered else 0)
+            first = 3 + latency
             ctx.set(dut.lif.collect, any(first <= age < first + cycles for age in ages))
             ctx.set(dut.lif.first, first in ages)
             ctx.set(dut.add.write, writes if write in ages else [0] * BANKS)

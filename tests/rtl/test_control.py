@@ -22,7 +22,7 @@ class Bench:
 
     async def watch(self, ctx):
         dut = self.dut
-        loaded = None
+        loaded = [None, None]
         while True:
             ports = (*PULSES, "program_addr", "program_data", "counter_addr", "cluster", "bank", "row",
                      "weight")
@@ -33,9 +33,9 @@ class Bench:
                     self.pulses.append((name, now))
             if now["counter_en"]:
                 ctx.set(dut.counter_data, counter(now["counter_addr"]))
-            if loaded is not None:  # a row arrives in the cycle after, and is loaded in the next
-                self.row = loaded
-            loaded = now["row"] if now["state_read"] else None
+            if loaded[0] is not None:  # a row arrives two cycles after, and is loaded in the next
+                self.row = loaded[0]
+            loaded = [loaded[1], now["row"] if now["state_read"] else None]
 
     async def access(self, ctx, address, data=None):
         """Return what a read gives, and the cycles of the access."""
@@ -177,7 +177,7 @@ def test_states_are_read_lane_by_lane(lanes):
         await bench.access(ctx, Csr.MEM_ADDRESS, window(MemorySelect.STATE, 61, 6, 1))
         for row in (61, 62, 63):
             for lane in range(lanes):
-                assert await bench.access(ctx, Csr.MEM_DATA) == (state(row, 6, 1, lane) % 2 ** 32, 5)
+                assert await bench.access(ctx, Csr.MEM_DATA) == (state(row, 6, 1, lane) % 2 ** 32, 6)
         assert [now["row"] for now in bench.named("state_read")] == [61, 62, 63]  # once a row
         # A new address begins at lane 0, even in the middle of a row.
         await bench.access(ctx, Csr.MEM_DATA)

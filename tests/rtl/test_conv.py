@@ -86,7 +86,7 @@ class Bench:
                     await self.pulse(dut.weight_en)
 
     async def states(self, rows):
-        """Return rows of the state memory, ``[rows, 9, total_lanes]``; there in three cycles or five."""
+        """Return rows of the state memory, ``[rows, 9, total_lanes]``; there in four cycles or six."""
         ctx, dut, lanes = self.ctx, self.dut, self.spec.lanes
         found = np.zeros((rows, BANKS, self.spec.total_lanes), np.int64)
         for row in range(rows):
@@ -97,7 +97,7 @@ class Bench:
                 ctx.set(dut.bank, bank)
                 ctx.set(dut.cluster, place // lanes)
                 ctx.set(dut.state_lane, place % lanes)
-                await self.tick(2 + 2 * self.spec.staggered if number == 0 else 1 + self.spec.staggered)
+                await self.tick(3 + 2 * self.spec.staggered if number == 0 else 1 + self.spec.staggered)
                 found[row, bank, place] = ctx.get(dut.state_data)
         return found
 
@@ -323,14 +323,14 @@ def test_documented_cycles(spec):
     for events, ops in layers:
         done, idle, counts, _ = next(found)
         assert counts["cycles"] == events * ops + 7 + 2 * beside
-        assert (done, idle) == (counts["cycles"] + 3, counts["cycles"] + 4)
+        assert (done, idle) == (counts["cycles"] + 3, counts["cycles"] + 5)
 
     pipelined = spec.sweep_cycles < 9
-    a_row = spec.sweep_cycles + (0 if pipelined else 7 + 3 * beside)
+    a_row = spec.sweep_cycles + (0 if pipelined else 8 + 3 * beside)
     for rows in (1, 9):
         done, idle, counts, _ = next(found)
         assert counts["cycles"] == rows * a_row + spec.parameter_rows + (
-            lif_latency(spec) + 7 + 4 * beside if pipelined else 3 + beside)
+            lif_latency(spec) + 8 + 4 * beside if pipelined else 3 + beside)
         assert (done, idle) == (3 if spec.overlap else idle - 1, counts["cycles"] + 4)
 
     for rows, tick in ((1, 1), (9, 0)):

@@ -89,7 +89,7 @@ class Oracle:
 
 def run(spec, jobs, oracle):
     """Run jobs (touched rows, instruction, first spike row); compare; return cycles of reads per job."""
-    dut, delay, results = SweepControl(spec), spec.sweep_cycles + 2 + lif_latency(spec), []
+    dut, delay, results = SweepControl(spec), spec.sweep_cycles + 3 + lif_latency(spec), []
     sooner = 2 if spec.staggered else 0  # of the first line of banks; the last is as late as spikes
 
     async def bench(ctx):
@@ -186,17 +186,17 @@ def run(spec, jobs, oracle):
 
 def check_controls(spec, i, cycle, starts, lif):
     """Load, shift and collect of the rows that were read at ``starts``, and what is done to them."""
-    cycles, init, first = spec.sweep_cycles, i["op"] == Op.INIT, 2 + lif_latency(spec)
+    cycles, init, first = spec.sweep_cycles, i["op"] == Op.INIT, 3 + lif_latency(spec)
     ages = {cycle - start: synapse for start, synapse in starts}
-    loading = [age for age in ages if 1 <= age < 1 + (3 if spec.staggered else 1)]
+    loading = [age for age in ages if 2 <= age < 2 + (3 if spec.staggered else 1)]
     assert lif.load == bool(loading)
-    shifting = [age for age in ages if 2 <= age < 2 + cycles]
+    shifting = [age for age in ages if 3 <= age < 3 + cycles]
     collecting = [age for age in ages if first <= age < first + cycles]
     assert (lif.shift, lif.collect, lif.first) == (bool(shifting), bool(collecting), first in ages)
-    assert not spec.staggered or not loading or lif.chunk == loading[0] - 1
+    assert not spec.staggered or not loading or lif.chunk == loading[0] - 2
     if shifting:
         synapse = ages[shifting[0]]
-        assert cycles == 1 or spec.staggered or lif.chunk == shifting[0] - 2
+        assert cycles == 1 or spec.staggered or lif.chunk == shifting[0] - 3
         fill = i.get("fill", 0)
         half = 1 << spec.state_bits - 1
         band = ((-half, half - 1) if fill else (0, 0)) if init else (
@@ -213,8 +213,8 @@ def check_sharing(i, shared, times, delay, sooner, reads):
     """When the ports are taken, and what may begin beside the sweep, and where."""
     taken, front, settled, weights = zip(*shared, strict=True)
     writes = [time + delay for time in times]
-    # Two cycles before a read; and for a write before the operation that would write then reads.
-    wanted = {time - 2 for time in times} | {time - 3 - sooner for time in writes}
+    # Two cycles before a read, and four before a write: those of an operation that leaves its generator.
+    wanted = {time - 2 for time in times} | {time - 4 - sooner for time in writes}
     assert {cycle for cycle, bit in enumerate(taken) if bit} == wanted
     exclusive = i.get("cuba", 0) or i.get("per_neuron", 0) or (i["op"] == Op.INIT and i.get("fill", 0))
     if i["op"] == Op.SWEEP:
@@ -268,7 +268,7 @@ def test_dirty_blocks_are_swept_and_clean_ones_skipped(base, cuba, cycles):
     assert times == []  # after a reset all is clean: a block a cycle
     assert cycles_taken <= 64 // BLOCK + spec.parameter_rows + 4
     busy, _ = max(results, key=lambda result: len(result[0]))
-    period = cycles if cycles < BANKS else cycles + 7 + NOTICE * spec.overlap
+    period = cycles if cycles < BANKS else cycles + 8 + NOTICE * spec.overlap
     assert min(b - a for a, b in pairwise(busy)) == period
 
 
@@ -313,10 +313,10 @@ def test_rate_of_rows(cycles):
     for base in (WIDE, replace(WIDE, overlap=False)) if cycles == 3 else (ALONE, SPEC):
         spec, notice = replace(base, sweep_cycles=cycles), NOTICE * base.overlap
         times, total = run(spec, [job(rng, vector=1, rows=40, state_base=0)], oracle)[0]
-        period = cycles if cycles < BANKS else cycles + 7 + notice
+        period = cycles if cycles < BANKS else cycles + 8 + notice
         assert {b - a for a, b in pairwise(times)} == {period}
         assert times[0] == spec.parameter_rows + 1 + notice
-        assert total <= spec.parameter_rows + 40 * period + cycles + 12 + notice
+        assert total <= spec.parameter_rows + 40 * period + cycles + 13 + notice
 
 
 def test_parameters_are_checked():
