@@ -153,7 +153,7 @@ class ConvEngine(wiring.Component):
         ]
         connect(m, dispatcher.counts, flipped(self.counts))
         connect_counters(m, dispatcher, clusters[0], address=address, sweep=sweep, feeder=feeder,
-                         emitter=emitter, extractor=extractor, reads=reads)
+                         emitter=emitter, extractor=extractor, state_words=reads)
         if spec.overlap:
             self._guard(m, sweep, address, extractor, dispatcher)
         return m

@@ -16,10 +16,10 @@ __all__ = ["connect_counters"]
 
 def connect_counters(m: Module, dispatcher: Dispatcher, cluster: Cluster, *, address: AddressGenerator,
                      sweep: SweepControl, feeder: Feeder, emitter: Emitter, extractor: Extractor,
-                     reads: Value | None = None) -> None:
+                     state_words: Value | None = None) -> None:
     """Drive ``dispatcher.happens`` from the units of an engine; words are those of one cluster.
 
-    ``reads`` is how many banks an operation reads in this cycle, if they are frugal: they write as many.
+    ``state_words`` is how many of them an operation reads, if banks are frugal: it writes as many.
     """
     spec, now = dispatcher.spec, dispatcher.happens
     lanes = spec.total_lanes
@@ -53,10 +53,10 @@ def connect_counters(m: Module, dispatcher: Dispatcher, cluster: Cluster, *, add
         now.sweep.spike_writes.eq(sweep.w_en),
         now.emit.spike_reads.eq(reads & emits),
     ]
-    if reads is None:
+    if state_words is None:
         m.d.sync += [now.work.state_reads.eq(Mux(address.o_valid, BANKS, 0)),
                      now.work.state_writes.eq(Mux(address.o_valid, total(address.o.write), 0))]
     else:
-        m.d.comb += [now.work.state_reads.eq(reads), now.work.state_writes.eq(reads)]
+        m.d.comb += [now.work.state_reads.eq(state_words), now.work.state_writes.eq(state_words)]
     if spec.external:
         m.d.sync += now.work.weight_writes.eq(cluster.w_tap.any())
