@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from designs.ubrain.digits import accuracy, digit_steps
 from designs.ubrain.network import Config, find_config, load_layers
 from designs.ubrain.top import Chip
 from designs.ubrain.verify import compare_golden, make_subject, random_steps
@@ -26,10 +27,10 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="A µBrain-class chip: a recurrent network of three self-timed layers, AER in and out.")
 _CLOCKED = Backend("clocked")
-ConfigName = Annotated[str, typer.Option("--config", help="tiny, small, chip, or a YAML file.")]
+ConfigName = Annotated[str, typer.Option("--config", help="tiny, small, digits, chip, or a YAML file.")]
 Network = Annotated[Path | None, typer.Option(help="A .nir file, instead of the configuration's network.")]
 BackendName = Annotated[Backend, typer.Option(help="Circuit to make.")]
-Steps = Annotated[int, typer.Option(min=1, help="Time steps of random input.")]
+Steps = Annotated[int, typer.Option(min=1, help="Time steps of input.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of input, orders, stalls and delays.")]
 
 
@@ -46,7 +47,7 @@ def build_command(config: ConfigName = "tiny", network: Network = None, backend:
         command = shlex.join(["python", "-m", "designs.ubrain", *sys.argv[1:]])
         with show_progress() as progress, TemporaryDirectory() as work:
             layers = load_layers(chosen, Path(work) / f"{chosen.name}.nir")
-            counts = random_steps(layers, steps, seed)
+            counts = _input(chosen, layers, steps, seed)
             golden = compare_golden(layers, counts)
 
             def finish(result: Result) -> None:
@@ -87,6 +88,10 @@ def _config(name: str, network: Path | None) -> Config:
     return config if network is None else replace(config, network=network)
 
 
+def _input(config, layers, steps, seed):
+    return digit_steps(steps) if config.data == "digits" else random_steps(layers, steps, seed)
+
+
 def _settings(backend: Backend, seed: int) -> Settings:
     # Compiled, since an event takes thousands of cycles.
     levels = {"tokens": 1, "verilog": 2}
@@ -98,7 +103,7 @@ def _settings(backend: Backend, seed: int) -> Settings:
 def _verify(config: Config, backend: Backend, steps: int, seed: int, progress: Progress) -> Result:
     with TemporaryDirectory() as work:
         layers = load_layers(config, Path(work) / f"{config.name}.nir")
-    counts = random_steps(layers, steps, seed)
+    counts = _input(config, layers, steps, seed)
     golden = compare_golden(layers, counts)
     result = verify(make_subject(layers, counts), _settings(backend, seed), progress)
     _describe(result, config, layers, golden)
@@ -110,6 +115,9 @@ def _describe(result, config, layers, golden):
     result.levels.insert(0, golden)
     result.figures = {"configuration": config.name, "neurons": f"{sum(sizes):,}",
                       "synapses": f"{layers.synapses:,}", **result.figures}
+    if config.data == "digits":
+        right, count = accuracy(layers)
+        result.figures["held-out digits right, golden"] = f"{right} of {count} ({right / count:.1%})"
     result.notes.append(f"Network {layers.source}: {layers.inputs} inputs, layers of "
                         f"{', '.join(map(str, sizes))}; the published chip has 336 neurons and 38,000 "
                         f"synapses in one account, 300 and 200,000 in another.")

@@ -13,16 +13,17 @@ from neurogen.frontend.discretise import discretise
 from neurogen.frontend.export import export_nir
 from neurogen.frontend.nir_file import read_nir
 from neurogen.frontend.quantise import quantise
-from neurogen.spec.checks import check_int
+from neurogen.spec.checks import check_choice, check_int
 from neurogen.spec.dense import Dense
 from neurogen.spec.lif import DECAY_ONE, Lif, Reset
 from neurogen.spec.network import Edge, Input, Network
 
 
-__all__ = ["CONFIGS", "Config", "Layer", "Layers", "example", "find_config", "load_layers"]
+__all__ = ["CONFIGS", "DATA", "Config", "Layer", "Layers", "example", "find_config", "load_layers"]
 
 CONFIGS = Path(__file__).parent / "configs"
-_KEYS = {"inputs", "layers", "weight_bits", "state_bits", "seed", "network", "rule"}
+DATA = ("random", "digits")
+_KEYS = {"inputs", "layers", "weight_bits", "state_bits", "seed", "network", "rule", "data"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Config:
         Of random weights.
     rule
         How the file's graph is discretised, a name of `neurogen.frontend.rules.RULES`.
+    data
+        Input on which levels are compared, one of `DATA`.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Config:
     network: Path | None = None
     seed: int = 0
     rule: str = "snntorch"
+    data: str = "random"
 
     def __post_init__(self) -> None:
         check_int("Inputs", self.inputs, minimum=1, maximum=4096)
@@ -65,6 +69,10 @@ class Config:
         check_int("Weight width", self.weight_bits, minimum=2, maximum=8, unit="bits")
         check_int("State width", self.state_bits, minimum=4, maximum=24, unit="bits")
         check_int("Seed", self.seed, minimum=0)
+        check_choice("Data", self.data, DATA)
+        if self.data == "digits" and (self.inputs, self.layers[2]) != (64, 10):
+            raise ValueError(f"Sizes for digits must be 64 inputs and 10 neurons in the last layer, not "
+                             f"{self.inputs} and {self.layers[2]}")
 
 
 def find_config(name: str) -> Config:

@@ -49,11 +49,12 @@ def make_layer(layer: Layer) -> Process:
     table = _table(layer.weights, column)
     if layer.recurrent is None:
         weights = tuple(map(int, table.ravel()))
+        address = (len(weights) - 1).bit_length()
 
         @process(width=bits, signed=True)
         def plain(events: Stream[U[event_width(last)]], v: Mem[S[bits], size + 1]) -> U[event_width(size)]:
             while True:
-                e = next(events)
+                e: U[address] = next(events)
                 for n in range(size + 1):
                     p = v[n] + weights[e << column | n]
                     step = e == last
@@ -65,17 +66,17 @@ def make_layer(layer: Layer) -> Process:
 
     weights = tuple(map(int, np.concatenate([table, _table(layer.recurrent, column)]).ravel()))
     own_last = last + 1 + size  # what the layer says at the end of a step, behind the sources of before
-    row_bits = event_width(own_last)
+    address = (len(weights) - 1).bit_length()
 
-    @process(width=max(bits, row_bits + 1), signed=True)
+    @process(width=max(bits, event_width(own_last) + 1), signed=True)
     def recurrent(events: Stream[U[event_width(last)]], own: Stream[U[event_width(size)]],
                   v: Mem[S[bits], size + 1]) -> U[event_width(size)]:
         listens = 0  # to itself
         while True:
             if listens:
-                row: U[row_bits] = next(own) + (last + 1)
+                row: U[address] = next(own) + (last + 1)
             else:
-                row: U[row_bits] = next(events)
+                row: U[address] = next(events)
             step = row == last
             for n in range(size + 1):
                 p = v[n] + weights[row << column | n]
@@ -104,7 +105,7 @@ def make_graph(layers: Layers, name: str = "ubrain") -> Graph:
 
 def run_python(layers: Layers, events: Iterable[int],
                potentials: dict[str, list[int]] | None = None) -> Iterator[int]:
-    """Yield the events that leave, as CPython runs the functions.
+    """Yield the events that leave, as CPython runs the functions, with each value compared with its type.
 
     Parameters
     ----------
@@ -115,12 +116,12 @@ def run_python(layers: Layers, events: Iterable[int],
     for layer in layers.layers:
         memory = (potentials or {}).get(layer.name)
         memory = [0] * (layer.lif.neurons + 1) if memory is None else memory
-        function = make_layer(layer).function
+        model = make_layer(layer).model()
         if layer.recurrent is None:
-            stream = _tokens(function(stream, memory))
+            stream = _tokens(model(events=stream, v=memory))
         else:
             queue: deque[int] = deque()
-            stream = _heard(_tokens(function(stream, iter(queue.popleft, None), memory)), queue)
+            stream = _heard(_tokens(model(events=stream, own=iter(queue.popleft, None), v=memory)), queue)
     yield from stream
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import designs
 from designs.ubrain.cli import app
+from designs.ubrain.digits import accuracy, digit_steps
 from designs.ubrain.network import Config, find_config, load_layers
 from designs.ubrain.process import make_graph, run_python
 from designs.ubrain.top import Chip
@@ -16,7 +17,7 @@ from neurogen.flow.errors import UserError
 from neurogen.flow.synth.levels import agree
 from neurogen.flow.tools import SimulationError
 from neurogen.golden.network import run
-from neurogen.qdi import simulate
+from neurogen.qdi import RangeError, simulate
 from neurogen.spec.events import Events
 from neurogen.testing.streams import simulate as simulate_clocked
 
@@ -69,6 +70,48 @@ def test_click_circuit_gives_the_events_of_python(layers):
     assert level.tokens == 17
 
 
+@pytest.fixture(scope="module")
+def digits():
+    return load_layers(find_config("digits"), Path("unused"))
+
+
+def test_trained_network_computes_in_torch_what_golden_computes():
+    """With room for potentials below -110, where 9 bits end: training knows no lowest one."""
+    torch = pytest.importorskip("torch")
+    training = pytest.importorskip("train.ubrain")
+    digits = load_layers(replace(find_config("digits"), state_bits=14), Path("unused"))
+    steps = digit_steps(8 * 16)
+    weights = [layer.weights.T for layer in digits.layers] + [digits.layers[1].recurrent.T]
+    assert all(np.abs(w).max() == 7 for w in weights) and [w.shape for w in weights[:3]] == [
+        (32, 64), (16, 32), (10, 16)]
+    found = run(digits.network, {digits.network.inputs[0]: Events.from_counts(steps)}).spikes
+    spikes = training.simulate([torch.tensor(w / training.THRESHOLD) for w in weights],
+                               torch.tensor(steps[None], dtype=torch.float64))
+    for layer, expected in zip(digits.layers, spikes, strict=True):
+        counts = found[layer.name].counts()
+        assert counts.sum() > 20 and np.array_equal(counts, expected[0].numpy())
+
+
+def test_trained_network_knows_digits(digits):
+    right, count = accuracy(digits, 60)
+    assert count == 60 and right >= 56
+
+
+def test_addresses_of_weights_fit_however_wide_potentials_are(digits):
+    """65 rows of 64 weights have more addresses than a process of 9 bits has numbers."""
+    subject = make_subject(digits, digit_steps(2))
+    assert max(len(node.parameters["values"]) for node in subject.stimulus.graph.blocks
+               if node.kind == "rom") > 1 << digits.layers[0].lif.state_bits
+    agree(subject.stimulus, {"tokens": 1})
+
+
+def test_functions_are_run_with_checked_types(digits):
+    lif = replace(digits.layers[0].lif, threshold=digits.layers[0].lif.threshold * 0 + 140)
+    layer = replace(digits.layers[0], lif=lif, weights=np.full_like(digits.layers[0].weights, 7))
+    with pytest.raises(RangeError, match=r"process\.py:\d+:\d+: .* does not fit S\[9\]"):
+        list(run_python(replace(digits, layers=(layer, *digits.layers[1:])), [*range(64), 0, 64]))
+
+
 def test_configurations_are_checked(tmp_path):
     path = tmp_path / "c.yaml"
     for text, message in (
@@ -76,12 +119,13 @@ def test_configurations_are_checked(tmp_path):
             ("inputs: 4\nlayers: 3\n", "layers must be a list of three sizes, not 3"),
             ("inputs: 0\nlayers: [1, 1, 1]\n", "Inputs must be between 1 and 4096, not 0"),
             ("inputs: 4\nlayers: [1, 1]\n", "Layers must be three sizes, not (1, 1)"),
+            ("inputs: 4\nlayers: [1, 1, 1]\ndata: digits\n", "Sizes for digits must be 64 inputs"),
             ("inputs: [\n", "while parsing a flow")):
         path.write_text(text)
         with pytest.raises(UserError) as caught:
             find_config(str(path))
         assert message in str(caught.value)
-    with pytest.raises(UserError, match="Configuration must be chip, small, tiny or a YAML file, not huge"):
+    with pytest.raises(UserError, match="must be chip, digits, small, tiny or a YAML file, not huge"):
         find_config("huge")
 
 

@@ -118,6 +118,19 @@ class Process:
         self._states.update(zip(self._states, ends, strict=True))
         return result
 
+    def model(self, mode: str | None = None) -> Callable:
+        """Return the function with the arithmetic of a mode, by default its own, to be called with keywords.
+
+        It takes all parameters: streams as iterators, memories as lists (in which it writes), first values of
+        states. With states and no ``yield`` it returns its results and the states' ends.
+
+        Raises
+        ------
+        RangeError
+            When it is called, in mode ``checked``: at a value that does not fit its type.
+        """
+        return self._model(mode or self.mode)
+
     def _model(self, mode):
         if mode not in self._golden:
             builder = self.program()[0]
