@@ -6,7 +6,7 @@ from neurogen.qdi.gates.cells import HOLD
 from neurogen.qdi.gates.netlist import Netlist
 
 
-__all__ = ["reset_values", "unknown_nets"]
+__all__ = ["reset_values", "unknown_nets", "untouched"]
 
 
 def reset_values(netlist: Netlist) -> list[int | None]:
@@ -52,3 +52,19 @@ def _evaluate(cell, values):
 def unknown_nets(netlist: Netlist) -> set[int]:
     """Return the nets that reset leaves unknown."""
     return {net for net, value in enumerate(reset_values(netlist)) if value is None}
+
+
+def untouched(n: Netlist) -> list[bool]:
+    """Return of each channel whether no state, and nothing that needs no input, comes before it."""
+    outputs: dict[str, list[str]] = {}
+    for name in n.channels:
+        outputs.setdefault(name.rpartition(".")[0], []).append(name)
+    todo = [block for block in outputs if n.blocks.get(block, ("init", ""))[0] in ("init", "reg", "source")]
+    seen = set(todo)
+    while todo:
+        for name in outputs.get(todo.pop(), ()):
+            block = n.consumers.get(name, ("", ""))[0]
+            if block and block not in seen:
+                seen.add(block)
+                todo.append(block)
+    return [name.rpartition(".")[0] not in seen for name in n.channels]

@@ -17,7 +17,7 @@ from random import Random
 from neurogen.qdi.gates.cells import HOLD
 from neurogen.qdi.gates.ends import Sink, Source, ends_of
 from neurogen.qdi.gates.netlist import Channel, Gate, Netlist
-from neurogen.qdi.gates.reset import reset_values
+from neurogen.qdi.gates.reset import reset_values, untouched
 
 
 __all__ = ["MODES", "Delays", "Result", "Simulator", "simulate"]
@@ -126,6 +126,7 @@ class Simulator:
             for digit in channel.digits:
                 for rail in digit:
                     self.partners.setdefault(rail, set()).update(set(digit) - {rail})
+        self.fixed = untouched(netlist)
         self.rivals = [tuple(sorted(self.partners.get(net, ()))) for net in range(len(netlist.nets))]
 
     def run(self, tokens: Mapping[str, Sequence[int]], expected: Mapping[str, int], *, seed: int = 0,
@@ -248,7 +249,7 @@ class _Run:
         self.result.times |= {end.name: end.times for end in sinks}
         self.result.time = self.now
         if home is not None and done and not clocked:
-            self.result.quiet = self._border_rests(sinks) if self._ahead(home) else self._at_rest() == home
+            self.result.quiet = self._rests(home, sinks)
         if not self.result.finished:
             self.result.waiting = self._waiting(done)
 
@@ -319,11 +320,19 @@ class _Run:
     def _at_rest(self) -> list[tuple]:
         return [self._state(c) for c in self.s.netlist.channels.values()]
 
-    def _ahead(self, home: list[tuple]) -> bool:
+    def _rests(self, home: list[tuple], sinks: Sequence[Sink]) -> bool:
+        """Whether everything is as it was; where a state comes before any input, its border and the rest."""
+        now, fixed = self._at_rest(), self.s.fixed
+        if any(a != b for a, b, same in zip(now, home, fixed, strict=True) if same):
+            return False
+        return self._border_rests(sinks) if self._ahead(home) or self._ahead(now) else now == home
+
+    def _ahead(self, states: list[tuple]) -> bool:
         """Whether blocks compute before any input has come: how far depends on the values of a state."""
         n = self.s.netlist
-        return any(any(valid) and n.blocks.get(name.rpartition(".")[0], ("init", ""))[0] not in _MOVERS
-                   for name, (valid, _) in zip(n.channels, home, strict=True))
+        kinds = (n.blocks.get(name.rpartition(".")[0], ("init", ""))[0] for name in n.channels)
+        return any(any(valid) and not same and kind not in _MOVERS
+                   for kind, (valid, _), same in zip(kinds, states, self.s.fixed, strict=True))
 
     def _border_rests(self, sinks) -> bool:
         """Whether inputs are neutral and outputs without a token; what needs no input may be there ahead."""

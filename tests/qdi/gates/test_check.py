@@ -1,13 +1,17 @@
 """Programs at the level of gates: examples, random programs, and what is said of those that fail."""
 
 import warnings
+from random import Random
 
 import pytest
 
-from neurogen.qdi import compile
+from neurogen.qdi import State, U, compile, process
 from neurogen.qdi.compile import stimuli_of
 from neurogen.qdi.fuzz import random_program
+from neurogen.qdi.gates import build
 from neurogen.qdi.gates.check import GateMismatch, check_gates
+from neurogen.qdi.gates.reset import untouched
+from neurogen.qdi.gates.simulate import MODES, Result, Simulator, _Run
 from neurogen.qdi.python.errors import QdiError, QdiWarning
 from tests.qdi import functions
 
@@ -24,6 +28,33 @@ def test_gates_give_what_python_gives(function, stimuli, threshold):
     events = check_gates(compile(function), stimuli_of(function, stimuli), function.expected(stimuli),
                          threshold=threshold)
     assert events > 100
+
+
+@process(width=4, mode="wrap")
+def ahead(a: U[2], b: U[2], s: State[U[4]] = 3):
+    a = a >> 2
+    a -= s
+    s = (b if s & 1 else s) + a
+    return a
+
+
+def test_what_a_state_lets_come_before_its_call_may_differ_at_the_end():
+    """While s is odd the choice waits for b, and then no more: it is not at rest as it was (seed 3484)."""
+    graph = compile(ahead)
+    stimuli = [(1, 2), (3, 1), (0, 0), (2, 3)]
+    netlist = build(graph)
+    simulator, wanted = Simulator(netlist), {"o": 4}
+    for seed in range(6):
+        result = simulator.run(stimuli_of(ahead, stimuli), wanted, seed=seed, mode=MODES[seed % 2])
+        assert result.clean and result.streams["o"][:4] == ahead.expected(stimuli)["o"]
+    fixed = dict(zip(netlist.channels, untouched(netlist), strict=True))
+    assert fixed["input_1.o"] and not fixed["ternary_8.o"] and not fixed["init_2.o"]
+    # what no state comes before must still be as it was
+    run = _Run(simulator, Result(), Random(0), 30.0, "gate", None)
+    home = run._at_rest()
+    assert run._rests(home, [])
+    run.value[netlist.channels["slice_7.o"].rails[0]] = 1
+    assert not run._rests(home, [])
 
 
 def run_random(seeds):
