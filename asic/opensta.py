@@ -50,10 +50,10 @@ def _clean_files(pdk: Pdk, corner: str, folder: Path, macros: tuple[str, ...]) -
     return names
 
 
-def _read(top: str, libs: list[str], period: float, clock: str) -> list[str]:
+def _read(top: str, libs: list[str], period: float, clock: str, netlist: str = "netlist.v") -> list[str]:
     return [
         *(f"read_liberty {{{name}}}" for name in libs),
-        "read_verilog netlist.v",
+        f"read_verilog {netlist}",
         f"link_design {top}",
         f"create_clock -name {clock} -period {period * 1e9:g} [get_ports {clock}]",
     ]
@@ -69,7 +69,7 @@ def run_timing(
     macros: tuple[str, ...] = (),
     clock: str = "clk",
 ) -> dict:
-    """Return the slack of ``folder/netlist.v`` at every corner, with ideal clocks and no wires.
+    """Return the slack of ``folder/timing.v`` at every corner, with ideal clocks and no wires.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def run_timing(
     Raises
     ------
     ToolError
-        If OpenSTA fails, or says no slack.
+        If OpenSTA fails, complains about a line, or says no slack.
     """
     sta = find_sta()
     if sta is None:
@@ -96,7 +96,7 @@ def run_timing(
     for corner in corners or pdk.available_corners():
         libs = _clean_files(pdk, corner, folder, macros)
         script = [
-            *_read(top, libs, period, clock),
+            *_read(top, libs, period, clock, "timing.v"),
             'puts "== setup"',
             "report_checks -path_delay max",
             'puts "== hold"',
@@ -107,6 +107,8 @@ def run_timing(
         ]
         (folder / f"timing_{corner}.tcl").write_text("\n".join(script) + "\n", encoding="utf-8")
         log = run_tool([sta, "-exit", f"timing_{corner}.tcl"], what=f"Timing at corner {corner}", cwd=folder)
+        if error := re.search(r"^Error: timing\.v.*$", log, re.MULTILINE):  # goes on without that line
+            raise ToolError(f"Timing at corner {corner} failed: OpenSTA says {error[0]}")
         result[corner] = _slacks(log, corner, period)
         for name in libs:
             (folder / name).unlink()

@@ -163,7 +163,7 @@ def _tiles(data):
         (f"{area['registers']:,}", "registers"),
         (f"{len(data['macros']):,}", "macros"),
         (f"{area['clock_gates']:,}", "gated clocks"),
-        (f"{width / 1e3:.2f} × {height / 1e3:.2f} mm", "die to start with"),
+        (f"{width / 1e3:.1f} × {height / 1e3:.1f} mm", "die to start with"),
     ]
     timing = data["timing"]
     if timing["status"] == "run":

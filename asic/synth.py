@@ -77,6 +77,8 @@ def synthesise(
 ) -> dict:
     """Map a design to the cells of a kit; write ``netlist.v``, ``netlist.json`` and ``area.json``.
 
+    ``timing.v`` is the same netlist with nets of one bit, for `asic.opensta.run_timing`.
+
     Registers start undefined in the netlist whatever the Verilog says, as silicon does.
 
     Parameters
@@ -237,6 +239,10 @@ def _mapping(pdk, library, libs, top, script, gate_clocks, period):
         "rename -enumerate -pattern _%_",
         "write_verilog -noattr netlist.v",
         "write_json netlist.json",
+        # OpenSTA of 2019 cannot read what joins bits of vectors: for it, nets are single bits.
+        "splitnets",
+        "opt_clean -purge",
+        "write_verilog -noattr timing.v",
     ]
     return lines
 
