@@ -43,7 +43,7 @@ _NETLISTS = {"design": "design", "pdk": "kit", "cells": "cells", "registers": "r
 def specification(lanes: int, *, frugal: bool = True) -> MegaSpec:
     """Return the accelerator that is measured: one cluster, memories that just hold the layer."""
     return MegaSpec(lanes=lanes, weight_bits=6, state_bits=13, state_depth=64, weight_depth=64,
-                    spike_depth=64, program_depth=64, sweep_cycles=min(3, lanes), frugal=frugal)
+                    spike_depth=64, program_depth=64, sweep_cycles=min(4, lanes), frugal=frugal)
 
 
 def memory_kit(name: str, folder: Path) -> Pdk:
