@@ -11,12 +11,14 @@ from typing import Any
 
 from neurogen.flow.errors import UserError
 from neurogen.qdi import Process, QdiError, RangeError, process
+from neurogen.qdi.python.errors import OverrunError
 from neurogen.qdi.python.types import Num, StreamType
 
 
 __all__ = ["load_process", "random_stimuli", "source_lines"]
 
-_REMEDY = "wider types or mode='wrap' help"
+_REMEDY = "wider types or mode='wrap' help, and loops that end sooner"
+_OPERATIONS = 20_000  # of a call: simulations of every level must come to an end
 
 
 def load_process(target: str, *, width: int | None = None, mode: str | None = None) -> Process:
@@ -89,8 +91,8 @@ def source_lines(function: Process) -> list[tuple[int, str]]:
 def random_stimuli(function: Process, calls: int, seed: int = 0) -> Any:
     """Return random arguments for ``calls`` calls, or so many tokens of each stream.
 
-    In mode ``checked``, calls in which a value would not fit its type are drawn anew, with smaller and
-    smaller numbers.
+    Calls that take more than 20,000 operations are drawn anew, and in mode ``checked`` those in which a value
+    would not fit its type, with smaller and smaller numbers.
 
     Raises
     ------
@@ -109,13 +111,17 @@ def random_stimuli(function: Process, calls: int, seed: int = 0) -> Any:
                 return stimuli
         raise UserError(f"No random tokens fit the types of {function.__name__}; {_REMEDY}")
     rows: list[tuple[int, ...]] = []
-    misses = 0
+    misses = long = 0
     while len(rows) < calls:
-        row = tuple(_draw(rng, type, misses // 4) for type in types)
-        if _fits(function, [*rows, row] if function._states else [row]):
+        row = tuple(_draw(rng, type, misses // 4 + long) for type in types)
+        fits = _fits(function, [*rows, row] if function._states else [row])
+        if fits:
             rows.append(row)
             misses = 0
-        elif (misses := misses + 1) > 256:
+            continue
+        long += 2 * (fits is None)  # smaller numbers from now on
+        misses += 1
+        if misses > 256 or long > 128:  # by then all are 0 or as good
             raise UserError(f"No random arguments fit the types of {function.__name__}; {_REMEDY}")
     return rows
 
@@ -125,9 +131,13 @@ def _draw(rng: random.Random, type: Num, narrower: int) -> int:
     return rng.choice((low, high)) if rng.random() < 0.1 else rng.randint(low, high)
 
 
-def _fits(function: Process, stimuli: Sequence[Any] | dict[str, list[int]]) -> bool:
+def _fits(function: Process, stimuli: Sequence[Any] | dict[str, list[int]]) -> bool | None:
+    """Return whether a run stays within its types; None if it takes too many operations."""
+    calls = max(map(len, stimuli.values()), default=1) if isinstance(stimuli, dict) else len(stimuli)
     try:
-        function.expected(stimuli)
+        function.expected(stimuli, budget=_OPERATIONS * calls)
     except (RangeError, IndexError):
         return False
+    except OverrunError:
+        return None
     return True

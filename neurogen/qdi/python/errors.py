@@ -5,7 +5,7 @@ from pathlib import Path
 from neurogen.qdi.graph import Loc
 
 
-__all__ = ["CODES", "QdiError", "QdiWarning", "RangeError"]
+__all__ = ["CODES", "OverrunError", "QdiError", "QdiWarning", "RangeError"]
 
 CODES = {
     "QDI001": "statement is not part of the subset",
@@ -48,3 +48,7 @@ class QdiWarning(UserWarning):
 
 class RangeError(ArithmeticError):
     """A value of a run in mode ``checked`` that does not fit its width, with its source line."""
+
+
+class OverrunError(RuntimeError):
+    """A run that takes more operations than it may."""

@@ -8,16 +8,17 @@ in mode ``plain`` there are no hooks. States and memories come in and go out as 
 
 import ast
 import copy
-import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
 from typing import Any, get_args
 
-from neurogen.qdi.python.errors import RangeError
+from neurogen.qdi.python.errors import OverrunError, RangeError
 from neurogen.qdi.python.scope import Context
 from neurogen.qdi.python.types import Num
 
 
-__all__ = ["Bits", "golden"]
+__all__ = ["Bits", "Budget", "golden"]
 
 
 class Bits(int):
@@ -32,9 +33,28 @@ class Bits(int):
         return int(self) >> index & 1
 
 
-def golden(ctx: Context, mode: str, states: dict[str, Num] | None = None, params: dict[str,
-                                                                                       Num] | None = None,
-           results: tuple[Num, ...] | None = None) -> Callable:
+@dataclass
+class Budget:
+    """Operations that a run may still take."""
+
+    left: float = inf
+
+    def take(self) -> None:
+        """Take one.
+
+        Raises
+        ------
+        OverrunError
+            If there is none.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise OverrunError("A run must end within the operations that it may take")
+
+
+def golden(ctx: Context, mode: str, states: dict[str, Num] | None = None,
+           params: dict[str, Num] | None = None, results: tuple[Num, ...] | None = None,
+           budget: Budget | None = None) -> Callable:
     """Return the function with hooks.
 
     Parameters
@@ -47,7 +67,10 @@ def golden(ctx: Context, mode: str, states: dict[str, Num] | None = None, params
         Types of its states: the result is then the pair of the result and a tuple of the states.
     params, results
         Types of parameters and results, which are hooked too.
+    budget
+        Each hook takes an operation from it.
     """
+    budget = budget or Budget()
     tree = ctx.source.tree
     memo: dict[int, Any] = {}
     new = copy.deepcopy(tree, memo)
@@ -63,7 +86,7 @@ def golden(ctx: Context, mode: str, states: dict[str, Num] | None = None, params
             namespace[name] = cell.cell_contents
         except ValueError:  # an empty cell stays an unknown name
             continue
-    hooks = _Hooks(ctx, mode, number, calls, namespace, {}, results)
+    hooks = _Hooks(ctx, mode, number, calls, namespace, {}, results, budget)
     where = ctx.source.loc(tree)
     hooks.states = {n: hooks.hook(type, f"state '{n}'", where) for n, type in (states or {}).items()}
     new.body = [part for s in new.body for part in _listed(hooks.visit(s))]
@@ -95,17 +118,18 @@ def _with_states(value, states):
 
 
 class _Hooks(ast.NodeTransformer):
-    def __init__(self, ctx, mode, types, calls, namespace, states, results):
+    def __init__(self, ctx, mode, types, calls, namespace, states, results, budget):
         self.ctx, self.mode, self.types, self.calls = ctx, mode, types, calls
         self.namespace, self.states, self.results = namespace, states, results
-        self.count = 0
+        self.count, self.budget = 0, budget
 
     def hook(self, type, what, where):
         name = f"__hook_{self.count}"
         self.count += 1
-        mode = self.mode
+        mode, take = self.mode, self.budget.take
 
         def check(x):
+            take()
             x = int(x)
             if mode == "wrap":
                 return type.wrap(x)
@@ -138,7 +162,8 @@ class _Hooks(ast.NodeTransformer):
             name = f"__call_{self.count}"
             self.count += 1
             hints = _typed_params(inner)
-            self.namespace[name] = golden(inner, self.mode, params=hints, results=_typed_results(inner))
+            self.namespace[name] = golden(inner, self.mode, params=hints, results=_typed_results(inner),
+                                           budget=self.budget)
             node.func = ast.copy_location(ast.Name(name, ast.Load()), node)
         return self.hooked(node, type, node)
 
@@ -186,17 +211,12 @@ class _Hooks(ast.NodeTransformer):
 
 
 def _typed_params(ctx):
-
-
-    hints = inspect.get_annotations(ctx.source.function, eval_str=True)
+    hints = ctx.source.annotations()
     return {k: v for k, v in hints.items() if isinstance(v, Num) and k != "return"}
 
 
 def _typed_results(ctx):
-
-
-
-    result = inspect.get_annotations(ctx.source.function, eval_str=True).get("return")
+    result = ctx.source.annotations().get("return")
     if isinstance(result, Num):
         return (result,)
     parts = get_args(result) if result is not None else ()

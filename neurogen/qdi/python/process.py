@@ -3,11 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, get_args
 
 from neurogen.qdi.ir import Program
 from neurogen.qdi.python.build import Builder
-from neurogen.qdi.python.golden import Bits, golden
+from neurogen.qdi.python.golden import Bits, Budget, golden
 from neurogen.qdi.python.source import Source
 from neurogen.qdi.python.types import MemType, Num, StateType, StreamType
 
@@ -50,6 +51,7 @@ class Process:
             width = max(_widths(self.source.annotations()), default=8)
         self.default = Num(width, signed)
         self._golden: dict[str, Callable] = {}
+        self._budget = Budget()
         self._built: tuple[Builder, Program] | None = None
         self.reset()
 
@@ -137,10 +139,12 @@ class Process:
             states = {} if self.persistent else {n: self.kinds[n].type for n in self._states}
             params = {n: Num(1) if kind is bool else self.default if kind is int else kind
                       for n, kind in self.kinds.items() if isinstance(kind, Num) or kind in (int, bool)}
-            self._golden[mode] = golden(builder.ctx, mode, states, params, builder.result)
+            self._golden[mode] = golden(builder.ctx, mode, states, params, builder.result,
+                                        self._budget)
         return self._golden[mode]
 
-    def expected(self, stimuli: Sequence[Any], *, mode: str | None = None) -> dict[str, list[int]]:
+    def expected(self, stimuli: Sequence[Any], *, mode: str | None = None,
+                 budget: float = inf) -> dict[str, list[int]]:
         """Return the streams of results for stimuli, from the first values of states and memories on.
 
         Parameters
@@ -150,9 +154,13 @@ class Process:
             the tokens of each stream.
         mode
             ``checked``, ``wrap`` or ``plain``; by default that of the process.
+        budget
+            Operations that the whole run may take, in the first two modes.
 
         Raises
         ------
+        OverrunError
+            If it takes more.
         RangeError
             In mode ``checked``, if a value does not fit its type.
         TypeError
@@ -162,15 +170,19 @@ class Process:
             wanted = "a dictionary of tokens by stream" if self.persistent else "the arguments of each call"
             raise TypeError(f"Stimuli of {self.__name__} must be {wanted}, not {type(stimuli).__name__}")
         self.reset()
+        self._budget.left = budget
         mode = mode or self.mode
         rows: Iterable[Any]
-        if self.persistent:
-            rows = _tokens(self._model(mode)(**{n: iter(v) for n, v in stimuli.items()}, **self._memories,
-                                             **self._states))
-        else:
-            rows = [self._run(mode, s if isinstance(s, tuple) else (s,)) for s in stimuli]
+        try:
+            if self.persistent:
+                rows = list(_tokens(self._model(mode)(**{n: iter(v) for n, v in stimuli.items()},
+                                                      **self._memories, **self._states)))
+            else:
+                rows = [self._run(mode, s if isinstance(s, tuple) else (s,)) for s in stimuli]
+        finally:
+            self._budget.left = inf
+            self.reset()
         rows = [row if isinstance(row, tuple) else (row,) for row in rows]
-        self.reset()
         count = len(rows[0]) if rows else 1
         names = ["o"] if count == 1 else [f"o{k}" for k in range(count)]
         return {name: [int(row[k]) for row in rows] for k, name in enumerate(names)}
