@@ -108,8 +108,9 @@ def build_fpga(spec: BoardSpec, board: str | Board, out_dir: Path | str, *, seed
     with staged(out_dir) as part:
         options = step("elaborate", lambda: _elaborate(spec, board, part))
         device = board.make_platform().device
-        places = memory_places(spec, device) if isinstance(spec, MegaSpec) else []
-        blanks = blank_places(device) if places else []
+        places, blanks = [], []
+        if isinstance(spec, MegaSpec):
+            places, blanks = memory_places(spec, device), blank_places(spec, device)
         log = step("synthesise", lambda: synthesise(part, board.family, places))
         (part / "yosys.log").write_text(log, encoding="utf-8")
         if blanks:

@@ -5,8 +5,9 @@ three or four lanes. Left alone, placers gather the block RAMs of each bank, whi
 of thousands of wires between taps and banks crosses the chip. Here those of the same lanes are neighbours.
 
 And placers pack logic more densely than its wires need: nextpnr's fills seven tenths of the LUTs of a region
-and leaves other regions empty. Here every fourth line of the chip stays blank. With that the wires of
-`default` that two nets want fall by a third with each pass of the router, instead of stopping at thousands.
+and leaves other regions empty. Here every fourth line of LUTs stays blank, of a small device every sixth.
+With that the wires of `default` that two nets want fall by a third with each pass of the router, instead of
+stopping at thousands; and those of `edge` on an ECP5-25F, instead of stopping at a thousand.
 """
 
 import json
@@ -25,8 +26,9 @@ _ROWS = {"LFE5U-85F": (22, 46, 70, 82)}
 _ACROSS = 52
 _MIDDLE = 28
 _WIDTH = 36  # bits of a word of 512
-# Lines and columns with LUTs between those of memories, multipliers and pins that stay blank.
-_BLANK = {"LFE5U-85F": (range(12, 93, 4), range(4, 122))}
+# Lines and columns that stay blank. Memories and multipliers are in the lines 10, 22, 34 and so on.
+_BLANK = {"LFE5U-85F": (range(12, 93, 4), range(4, 122)), "LFE5U-25F": (range(6, 46, 6), range(4, 68))}
+_BLOCK_RAMS = {"LFE5U-85F": 208, "LFE5U-25F": 56}
 
 
 def memory_places(spec: MegaSpec, device: str) -> list[tuple[str, str]]:
@@ -56,8 +58,13 @@ def memory_places(spec: MegaSpec, device: str) -> list[tuple[str, str]]:
     return [(cell, sites[index * len(sites) // len(cells)]) for index, cell in enumerate(cells)]
 
 
-def blank_places(device: str) -> list[str]:
-    """Return the places of LUTs that should stay empty, of a device that `memory_places` knows."""
+def blank_places(spec: MegaSpec, device: str) -> list[str]:
+    """Return the places of LUTs that should stay empty.
+
+    Nothing for a device that is not known, and for an engine that needs up to half of its block RAMs.
+    """
+    if device not in _BLANK or 2 * spec.clusters * len(list(_cells(spec))) <= _BLOCK_RAMS[device]:
+        return []
     lines, columns = _BLANK[device]
     return [f"X{x}/Y{y}/SLICE{part}.K{lut}"
             for y in lines for x in columns for part in "ABCD" for lut in "01"]

@@ -52,20 +52,27 @@ def test_others_are_left_to_the_placer(spec, device):
     assert memory_places(spec, device) == []
 
 
-def test_blank_lines_are_no_memories_and_leave_room_enough():
-    blanks = blank_places(DEVICE)
-    assert len(set(blanks)) == len(blanks) == 21 * 118 * 8 < 0.25 * 83640
+@pytest.mark.parametrize("name, board, luts", [("default", "ulx3s-85f", 83640), ("edge", "ulx3s-25f", 24288)])
+def test_blank_lines_are_no_memories_and_leave_room_enough(name, board, luts):
+    device = find_board(board).make_platform().device
+    blanks = blank_places(load_config(name), device)
+    assert luts / 8 < len(set(blanks)) == len(blanks) < luts / 4
     lines = {int(re.fullmatch(r"X\d+/Y(\d+)/SLICE[A-D]\.K[01]", place).group(1)) for place in blanks}
+    assert not lines & set(range(10, 98, 12))  # memories and multipliers
     memories = {int(re.search(r"/Y(\d+)/", site).group(1)) for _, site in memory_places(DEFAULT, DEVICE)}
-    multipliers = {10, 34, 58}
-    assert not lines & (memories | multipliers)
+    assert memories <= set(range(10, 98, 12))
+
+
+def test_small_engines_leave_room_themselves():
+    assert blank_places(load_config("edge"), DEVICE) == []
+    assert blank_places(DEFAULT, "LFE5U-45F") == []
 
 
 def test_blanks_have_no_wires_and_change_nothing_else(tmp_path):
     before = {"modules": {"top": {"cells": {"lut": {"type": "LUT4"}}, "netnames": {"a": {"bits": [2]}}}}}
     netlist = tmp_path / "top.json"
     netlist.write_text(json.dumps(before))
-    places = blank_places(DEVICE)[:3]
+    places = blank_places(DEFAULT, DEVICE)[:3]
     leave_blank(netlist, places)
     after = json.loads(netlist.read_text())
     cells = after["modules"]["top"].pop("cells")
