@@ -112,3 +112,14 @@ class Cell:
     def outputs(self) -> tuple[str, ...]:
         """Names of the output pins."""
         return tuple(name for name, pin in self.pins.items() if pin.direction == "output")
+
+    def causing_edges(self, pin: str, cause: str, edge: int) -> tuple[int, ...]:
+        """Return which edges of ``cause`` (0 rises, 1 falls) make that edge of the output ``pin``."""
+        if self.storage or self.clock_gate:
+            return (0,)
+        senses = {arc.sense for arc in self.pins[pin].arcs if cause in arc.related}
+        if senses == {"positive_unate"}:
+            return (edge,)
+        if senses == {"negative_unate"}:
+            return (1 - edge,)
+        return 0, 1

@@ -166,7 +166,7 @@ class _Group:
                     continue
                 cause = self.pins.index(related[0])
                 weights.append(holds * ((moved >> cause & 1) + 1e-6 * (edges[at, cause] + 1e-3)))
-                slew = self._cause_slew(what, related[0], cause, edge)
+                slew = self._slew(cause)[:, self.cell.causing_edges(pin, related[0], edge)].max(1)
                 energies.append(self._energy(table, slew, self.pins.index(pin), (pin, edge, id(power)))[at])
             if not weights:
                 continue
@@ -176,17 +176,6 @@ class _Group:
                                                          )[:, None]
             total += (weight * np.array(energies)).sum(0) / weight.sum(0)
         return total
-
-    def _cause_slew(self, what, name, cause, edge):
-        slews = self._slew(cause)
-        senses = {arc.sense for arc in what.arcs if name in arc.related}
-        if self.cell.storage or self.cell.clock_gate:
-            return slews[:, 0]
-        if senses == {"positive_unate"}:
-            return slews[:, edge]
-        if senses == {"negative_unate"}:
-            return slews[:, 1 - edge]
-        return slews.max(1)
 
     def _energy(self, table: Table, slews: np.ndarray, load: int, key: tuple) -> np.ndarray:
         """Return a table's values of all members, kept by ``key``."""

@@ -228,7 +228,6 @@ def _input_energy(cell, pin, group, edge, at, states, instance, timing):
 def _output_energy(cell, pin, group, edge, at, states, instance, timing):
     """Share every edge among the groups whose pin has caused it: the one that changed at that moment."""
     load = timing.load[instance.pins[pin][0]]
-    function = cell.pins[pin].function
     weights = np.zeros((len(group), len(at)))
     energies = np.zeros(len(group))
     for row, power in enumerate(group):
@@ -242,26 +241,14 @@ def _output_energy(cell, pin, group, edge, at, states, instance, timing):
         moved = values[at] != values[at - 1]
         # Where delays part cause and effect, pins count by how often they move.
         weights[row] = holds * (moved + 1e-6 * (len(states.waves[cause].times) + 1e-3))
-        energies[row] = table(_cause_slew(cell, pin, cause, edge, function, instance, timing), load)
+        slews = timing.slew(instance.pins[cause][0])
+        energies[row] = table(max(slews[n] for n in cell.causing_edges(pin, cause, edge)), load)
     sums = weights.sum(0)
     fallback = np.array([power.when is None or not states.holds(power.when)[at].any() for power in group])
     if (sums == 0).any():
         weights[:, sums == 0] = (fallback if fallback.any() else np.ones(len(group)))[:, None]
         sums = weights.sum(0)
     return float((energies @ (weights / sums)).sum())
-
-
-def _cause_slew(cell, pin, cause, edge, function, instance, timing):
-    """Return the slew of the edge at ``cause`` that makes an edge of the output."""
-    slews = timing.slew(instance.pins[cause][0])
-    senses = {arc.sense for arc in cell.pins[pin].arcs if cause in arc.related}
-    if cell.storage or cell.clock_gate:
-        return slews[0]
-    if senses == {"positive_unate"}:
-        return slews[edge]
-    if senses == {"negative_unate"}:
-        return slews[1 - edge]
-    return max(slews)
 
 
 # -- What OpenSTA does --------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def memory_places(spec: MegaSpec, device: str) -> list[tuple[str, str]]:
         return []
     cells = list(_cells(spec))
     sites = list(_sites(rows))
-    if not len(sites) / 2 < len(cells) <= len(sites):
+    if not _crowded(spec, device) or len(cells) > len(sites):
         return []
     # Those that are left over are spread, for the other memories.
     return [(cell, sites[index * len(sites) // len(cells)]) for index, cell in enumerate(cells)]
@@ -63,11 +63,16 @@ def blank_places(spec: MegaSpec, device: str) -> list[str]:
 
     Nothing for a device that is not known, and for an engine that needs up to half of its block RAMs.
     """
-    if device not in _BLANK or 2 * spec.clusters * len(list(_cells(spec))) <= _BLOCK_RAMS[device]:
+    if not _crowded(spec, device):
         return []
     lines, columns = _BLANK[device]
     return [f"X{x}/Y{y}/SLICE{part}.K{lut}"
             for y in lines for x in columns for part in "ABCD" for lut in "01"]
+
+
+def _crowded(spec: MegaSpec, device: str) -> bool:
+    """Return whether an engine needs more than half of the block RAMs of a device that is known."""
+    return device in _BLOCK_RAMS and 2 * spec.clusters * len(list(_cells(spec))) > _BLOCK_RAMS[device]
 
 
 def leave_blank(netlist: Path, places: list[str]) -> None:
