@@ -13,7 +13,7 @@ from neurogen.spec.learning import SCORE_BITS, Learner, Rule
 from neurogen.spec.learning_bus import COUNTERS, LABELLED, Csr, Kind, Region, Status
 
 
-__all__ = ["Comparison", "LearnPort", "compare", "simulate"]
+__all__ = ["Comparison", "LearnPort", "compare", "compare_now", "simulate"]
 
 
 class LearnPort:
@@ -206,6 +206,13 @@ def compare(port: LearnPort, golden: Simulator, samples: Iterable[tuple[np.ndarr
         result.samples += 1
         if progress:
             progress(result.samples)
+    return result
+
+
+def compare_now(port: LearnPort, golden: Simulator) -> Comparison:
+    """Compare weights, state, counters, random register and sticky bits as they are."""
+    result = Comparison()
+    _compare_state(result, "now", port, golden, whole=True)
     return result
 
 

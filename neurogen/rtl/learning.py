@@ -90,7 +90,9 @@ def _idle(m: Module, spec: Learner, parts: Parts, i_events: stream.Interface) ->
     with m.State("Idle"):
         m.d.comb += [parts.idle.eq(1), i_events.ready.eq(1)]
         for region, ram in parts.memory.items():
-            m.d.comb += [ram.r_port.addr.eq(control.address)]
+            m.d.comb += ram.r_port.addr.eq(control.address)
+            # The address changes in the cycle before `ack`.
+            parts.read(m, ram, when=~parts.settled | control.bus.ack)
             with m.If(control.write & (control.region == region)):
                 m.d.comb += [ram.w_port.addr.eq(control.address), ram.w_port.en.eq(1),
                              Value.cast(ram.w_port.data).eq(control.written)]

@@ -12,6 +12,9 @@ from neurogen.spec.learning_bus import COUNTERS, Csr, Region, Status
 __all__ = ["LearnControl", "region_layouts"]
 
 
+_HALF = 13  # bits of the most that a counter grows by, and of its lower half: the other is clocked by carries
+
+
 def region_layouts(spec: Learner) -> dict[Region, tuple[object, int]]:
     """Return the shape of a word, and the number of words, of each memory behind ``Csr.DATA``."""
     lanes = spec.lanes
@@ -74,7 +77,7 @@ class LearnControl(wiring.Component):
         super().__init__({
             "bus": In(WishboneSignature(5)), "busy": In(1), "label_wrong": In(1), "saturated": In(1),
             "address_wrong": In(1), "silent": In(1), "firing": In(1),
-            "amounts": In(data.ArrayLayout(13, len(COUNTERS))),
+            "amounts": In(data.ArrayLayout(_HALF, len(COUNTERS))),
             "period": Out(9, init=spec.period), "freeze": Out(len(spec.layers)),
             "rates": Out(data.ArrayLayout(5, 4), init=[spec.rate_w, spec.rate_r, spec.rate_p, spec.rate_q]),
             "seed_en": Out(1), "seed": Out(32), "random": In(32), "region": Out(3),
@@ -91,13 +94,19 @@ class LearnControl(wiring.Component):
         bus = self.bus
         m = Module()
         sticky = Signal(max(Status) + 1)
-        counters = [Signal(32, name=name) for name in COUNTERS]
+        counters = [(Signal(_HALF, name=name), Signal(32 - _HALF, name=f"{name}_high")) for name in COUNTERS]
+        clear = Signal()
         part = Signal(range(max(2, self._parts)))
         kept = Signal(32 * self._parts)  # parts of the word that is being written
         lengths = [Const(-(-self._widths.get(region, 32) // 32) - 1, part.shape()) for region in Region]
         last = Array(lengths)[self.region]
-        for counter, amount in zip(counters, self.amounts, strict=True):
-            m.d.sync += counter.eq(counter + amount)
+        for (low, high), amount in zip(counters, self.amounts, strict=True):
+            total = Signal(_HALF + 1, name=f"{low.name}_sum")
+            m.d.comb += total.eq(low + amount)
+            with m.If(amount.any() | clear):
+                m.d.sync += low.eq(Mux(clear, 0, total))
+            with m.If(total[_HALF] | clear):
+                m.d.sync += high.eq(Mux(clear, 0, high + 1))
         for bit, happened in ((Status.LABEL, self.label_wrong), (Status.SATURATED, self.saturated),
                               (Status.ADDRESS, self.address_wrong), (Status.SILENT, self.silent),
                               (Status.FIRING, self.firing)):
@@ -139,8 +148,7 @@ class LearnControl(wiring.Component):
                         m.d.sync += self.rates[k].eq(bus.dat_w)
                 with m.Case(Csr.SELECT):
                     m.d.sync += [self.region.eq(bus.dat_w[24:]), self.address.eq(bus.dat_w), part.eq(0)]
-            with m.If(bus.adr >= Csr.COUNTER):
-                m.d.sync += [counter.eq(0) for counter in counters]
+            m.d.comb += clear.eq(bus.adr >= Csr.COUNTER)
         with m.Elif(access):
             with m.Switch(bus.adr):
                 with m.Case(Csr.STATUS):
@@ -161,5 +169,5 @@ class LearnControl(wiring.Component):
                     m.d.sync += bus.dat_r.eq(Mux(self.busy, 0, word.word_select(part, 32)))
                 for k, counter in enumerate(counters):
                     with m.Case(Csr.COUNTER + k):
-                        m.d.sync += bus.dat_r.eq(counter)
+                        m.d.sync += bus.dat_r.eq(Cat(*counter))
         return m

@@ -36,7 +36,7 @@ def _clip(value: Value, limit: int, low: int | None = None) -> Value:
 class NeuronLanes(wiring.Component):
     """Threshold, reset, decay, window and trace of a word of neurons.
 
-    Outputs follow their inputs by one cycle.
+    Outputs follow their inputs by one cycle, and keep their values while ``en`` is low.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ class NeuronLanes(wiring.Component):
 
     Members
     -------
+    en : ``In(1, init=1)``
+        Take the inputs.
     layer : ``In``
         The layer; steady.
     u : ``In``
@@ -59,7 +61,7 @@ class NeuronLanes(wiring.Component):
         self._spec = spec
         lanes = spec.lanes
         super().__init__({
-            "layer": In(range(max(2, len(spec.layers)))),
+            "en": In(1, init=1), "layer": In(range(max(2, len(spec.layers)))),
             "u": In(data.ArrayLayout(signed(spec.sum_bits), lanes)),
             "e": In(data.ArrayLayout(8, lanes)),
             "v": Out(data.ArrayLayout(signed(spec.state_bits), lanes)),
@@ -82,11 +84,12 @@ class NeuronLanes(wiring.Component):
             spike = Signal(name=f"spike_{lane}")
             m.d.comb += above.eq(self.u[lane] - threshold)
             far = Mux(above < 0, -above, above)
-            m.d.sync += [
-                spike.eq(above >= 0),
-                left.eq(Mux(above >= 0, above, self.u[lane])),
-                self.psi[lane].eq((far < spec.window_full) + (far < spec.window_half)),
-            ]
+            with m.If(self.en):
+                m.d.sync += [
+                    spike.eq(above >= 0),
+                    left.eq(Mux(above >= 0, above, self.u[lane])),
+                    self.psi[lane].eq((far < spec.window_full) + (far < spec.window_half)),
+                ]
             decayed = []
             for shift in [layer.leak_shift for layer in spec.layers]:
                 up = Mux(left < 0, 0, (1 << shift) - 1)
@@ -103,7 +106,7 @@ class NeuronLanes(wiring.Component):
 
 
 class Modulator(wiring.Component):
-    """Turns the drive of a word of neurons into modulations. Outputs follow by one cycle.
+    """Turns the drive of a word of neurons into modulations. Outputs follow by one cycle, if ``en`` is high.
 
     This is where rules differ: ``tp`` takes the sums of errors times prototypes, ``rstdp`` the reward.
 
@@ -114,6 +117,8 @@ class Modulator(wiring.Component):
 
     Members
     -------
+    en : ``In(1, init=1)``
+        Take the inputs.
     sums : ``In``
         ``sum d_c P[c][j]`` of each lane, signed.
     right : ``In(1)``
@@ -129,7 +134,7 @@ class Modulator(wiring.Component):
         self._bits = 1 + (spec.classes * 255 * spec.weight_max).bit_length()
         lanes = spec.lanes
         super().__init__({
-            "sums": In(data.ArrayLayout(signed(self._bits), lanes)), "right": In(1),
+            "en": In(1, init=1), "sums": In(data.ArrayLayout(signed(self._bits), lanes)), "right": In(1),
             "e": In(data.ArrayLayout(8, lanes)), "psi": In(data.ArrayLayout(2, lanes)), "spikes": In(lanes),
             "m": Out(data.ArrayLayout(signed(8), lanes)),
         })
@@ -163,7 +168,8 @@ class Modulator(wiring.Component):
                 drive = drive - (excess << spec.calm_shift)
             full = Signal(signed(max(self._bits, 17) + 1), name=f"full_{lane}")
             m.d.comb += full.eq(drive)
-            m.d.sync += self.m[lane].eq(_clip(self._window(lane, full), 127))
+            with m.If(self.en):
+                m.d.sync += self.m[lane].eq(_clip(self._window(lane, full), 127))
         return m
 
 
@@ -172,7 +178,8 @@ class UpdateLanes(wiring.Component):
 
     A word enters with its factor in one cycle, and its weights come from the memory one cycle later. With
     ``valid``, what is to be written leaves three cycles after the factor, and the random register steps; with
-    ``gather`` instead, weights times factor are added to ``sums`` two cycles after it.
+    ``gather`` instead, weights times factor are added to ``sums`` two cycles after it. A word of which
+    no weight changes is not written, unless the rule has averages, which follow their weights.
 
     Parameters
     ----------
@@ -228,14 +235,19 @@ class UpdateLanes(wiring.Component):
         stages = [{name: Signal.like(getattr(self, name), name=f"{name}_{stage}")
                    for name in ("valid", "gather", "address", "factor", "rate")} for stage in (1, 2)]
         first, second = stages
-        m.d.sync += [first[name].eq(getattr(self, name)) for name in first]
-        m.d.sync += [second[name].eq(first[name]) for name in first]
-        m.d.sync += [self.w_en.eq(second["valid"]), self.w_address.eq(second["address"])]
+        for stage, before in ((first, {name: getattr(self, name) for name in first}), (second, first)):
+            m.d.sync += [stage[name].eq(before[name]) for name in ("valid", "gather")]
+            with m.If(before["valid"] | before["gather"]):  # what is not needed stands still
+                m.d.sync += [stage[name].eq(before[name]) for name in ("address", "factor", "rate")]
+        third = Signal()
+        m.d.sync += third.eq(second["valid"])
+        with m.If(second["valid"]):
+            m.d.sync += self.w_address.eq(second["address"])
         m.d.comb += self.busy.eq(Cat(first["valid"], first["gather"], second["valid"], second["gather"],
-                                     self.w_en).any())
+                                     third).any())
         mask = Signal(16)
         m.d.comb += mask.eq((1 << second["rate"]) - 1)
-        clipped = Signal(spec.lanes)
+        clipped, changed = Signal(spec.lanes), Signal(spec.lanes)
         thrice = Cat(self.random, self.random, self.random)
         for lane in range(spec.lanes):
             operand = Signal(signed(MODULATION_BITS), name=f"operand_{lane}")
@@ -244,37 +256,43 @@ class UpdateLanes(wiring.Component):
             change = Signal(signed(10 + MODULATION_BITS), name=f"change_{lane}")
             wanted = Signal(signed(11 + MODULATION_BITS), name=f"wanted_{lane}")
             m.d.comb += operand.eq(Mux(first["gather"], self.word[lane], self.lanes[lane]))
-            m.d.sync += [product.eq(operand * first["factor"]), weight.eq(self.word[lane])]
+            with m.If(first["valid"] | first["gather"]):
+                m.d.sync += product.eq(operand * first["factor"])
+            with m.If(first["valid"]):
+                m.d.sync += weight.eq(self.word[lane])
             noise = thrice[2 * lane:2 * lane + 16] & mask
-            pull, mean = self._pull(m, lane, weight, thrice)
+            pull, mean = self._pull(m, lane, weight, first["valid"], thrice)
             m.d.comb += [
                 change.eq((product + noise) >> second["rate"]),
                 wanted.eq(weight + change - pull),
+                changed[lane].eq(1 if spec.rule is Rule.FPTT else change != 0),
                 clipped[lane].eq((wanted > spec.weight_max) | (wanted < -spec.weight_max)),
             ]
             kept = Signal(signed(spec.weight_bits), name=f"kept_{lane}")
             m.d.comb += kept.eq(_clip(wanted, spec.weight_max))
-            m.d.sync += self.w_data[lane].eq(kept)
-            self._follow(m, lane, kept, mean, thrice)
+            with m.If(second["valid"]):
+                m.d.sync += self.w_data[lane].eq(kept)
+                self._follow(m, lane, kept, mean, thrice)
             with m.If(self.clear):
                 m.d.sync += self.sums[lane].eq(0)
             with m.Elif(second["gather"]):
                 m.d.sync += self.sums[lane].eq(self.sums[lane] + product)
-        m.d.sync += self.saturated.eq(second["valid"] & clipped.any())
+        m.d.sync += [self.w_en.eq(second["valid"] & changed.any()),
+                     self.saturated.eq(second["valid"] & clipped.any())]
         with m.If(self.seed_en):
             m.d.sync += self.random.eq(self.seed)
         with m.Elif(second["valid"]):
             m.d.sync += self.random.eq(next_random(self.random))
         return m
 
-
-    def _pull(self, m, lane, weight, noise):
+    def _pull(self, m, lane, weight, valid, noise):
         """Return what the rule takes off a weight besides its change, and the average of the weight."""
         if self._spec.rule is not Rule.FPTT:
             return 0, None
         shift, first = self._spec.anchor_shift, 2 * lane + 16
         mean = Signal(signed(self._spec.weight_bits), name=f"mean_{lane}")
-        m.d.sync += mean.eq(self.means[lane])
+        with m.If(valid):
+            m.d.sync += mean.eq(self.means[lane])
         return (weight - mean + noise[first:first + shift]) >> shift, mean
 
     def _follow(self, m, lane, kept, mean, noise):

@@ -82,11 +82,16 @@ class Parts:
 
     def _connect(self, m: Module, spec: Learner, waiting: Value) -> None:
         control, memory = self.control, self.memory
-        m.d.sync += [self.valid[0].eq(self.issue), self.index[0].eq(self.n), self.settled.eq(self.idle)]
-        for k in (1, 2):
-            m.d.sync += [self.valid[k].eq(self.valid[k - 1]), self.index[k].eq(self.index[k - 1])]
+        m.d.sync += self.settled.eq(self.idle)
+        for k, (valid, index) in enumerate(zip((self.issue, *self.valid[:2]), (self.n, *self.index[:2]),
+                                               strict=True)):
+            m.d.sync += self.valid[k].eq(valid)
+            with m.If(valid):
+                m.d.sync += self.index[k].eq(index)
         with m.If(self.issue):
             m.d.sync += self.n.eq(self.n + 1)
+        # A read takes energy: memories are read where a state says so.
+        m.d.comb += [ram.r_port.en.eq(0) for ram in (*memory.values(), self.active, self.events, self.open)]
         place = self.word_base + self.word
         m.d.comb += [
             memory[Region.POTENTIALS].r_port.addr.eq(place), memory[Region.NEURONS].r_port.addr.eq(place),
@@ -111,6 +116,7 @@ class Parts:
         if Region.MEANS in memory:
             means = memory[Region.MEANS]
             m.d.comb += [means.r_port.addr.eq(memory[Region.WEIGHTS].r_port.addr),
+                         means.r_port.en.eq(memory[Region.WEIGHTS].r_port.en),
                          self.update.means.eq(means.r_port.data), means.w_port.addr.eq(self.update.w_address),
                          means.w_port.data.eq(self.update.w_means), means.w_port.en.eq(self.update.w_en)]
         for region, ram in memory.items():
@@ -130,6 +136,10 @@ class Parts:
         m.d.sync += self.every.eq(every)
         with m.If(last & every):
             m.d.comb += self.control.firing.eq(1)
+
+    def read(self, m: Module, *memories: Ram, when: Value | int = 1) -> None:
+        """Let memories read in this cycle; their outputs stand still otherwise."""
+        m.d.comb += [memory.r_port.en.eq(when) for memory in memories]
 
     def drained(self) -> Value:
         """Return whether all that a loop has issued has arrived."""

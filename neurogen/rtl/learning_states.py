@@ -22,6 +22,7 @@ def scan_states(m: Module, spec: Learner, parts: Parts) -> None:
     place = parts.row_base + parts.n
     with m.State("Scan"):
         m.d.comb += [pre.r_port.addr.eq(place), parts.active.r_port.addr.eq(place)]
+        parts.read(m, pre, parts.active)
         m.next = "Trace"
     with m.State("Trace"):
         fresh = [trace(pre.r_port.data[k], parts.active.r_port.data[k], spec.pre_shift)
@@ -38,7 +39,7 @@ def scan_states(m: Module, spec: Learner, parts: Parts) -> None:
         for k in reversed(range(spec.lanes)):
             with m.If(pending[k]):
                 m.d.comb += lane.eq(k)
-        # The next word of rows is read meanwhile, and stays at the memories' outputs.
+        # The next word of rows is read in the last cycle.
         m.d.comb += [pre.r_port.addr.eq(place), parts.active.r_port.addr.eq(place)]
         row = first | lane
         m.d.comb += [
@@ -53,6 +54,7 @@ def scan_states(m: Module, spec: Learner, parts: Parts) -> None:
                          parts.open_n.eq(parts.open_n + learning)]
             parts.count(m, "events", spiked)
         with m.If((pending & (pending - 1)) == 0):
+            parts.read(m, pre, parts.active)
             m.next = "Trace"
             with m.If(parts.n == parts.row_words):
                 parts.begin_loop(m)
@@ -66,6 +68,7 @@ def scan_states(m: Module, spec: Learner, parts: Parts) -> None:
             similarity.w_port.en.eq(parts.valid[0]),
             similarity.w_port.data.eq(value - (value >> spec.trace_shift)),
         ]
+        parts.read(m, similarity, when=parts.issue)
         with m.If(parts.drained()):
             parts.begin_loop(m)
             m.next = "Load"
@@ -75,9 +78,12 @@ def integrate_states(m: Module, spec: Learner, parts: Parts) -> None:
     """For a word of neurons: add the weights of all events, fire, and keep what is left."""
     weights, potentials = parts.memory[Region.WEIGHTS], parts.memory[Region.POTENTIALS]
     neurons, lanes = parts.memory[Region.NEURONS], parts.lanes
-    u = Signal(lanes.u.shape())
-    m.d.comb += lanes.u.eq(u)
+    u, adding = Signal(lanes.u.shape()), Signal()
+    m.d.comb += [lanes.u.eq(u), lanes.en.eq(0)]
+    # The sums stand still while weights are read for something else.
+    taken = [Mux(adding, weights.r_port.data[k], 0) for k in range(spec.lanes)]
     with m.State("Load"):
+        parts.read(m, potentials, neurons)
         m.next = "Take"
     with m.State("Take"):
         m.d.sync += [u[k].eq(potentials.r_port.data[k]) for k in range(spec.lanes)]
@@ -85,12 +91,16 @@ def integrate_states(m: Module, spec: Learner, parts: Parts) -> None:
     with m.State("Integrate"):
         m.d.comb += [parts.issue.eq(parts.n != parts.events_n),
                      weights.r_port.addr.eq(parts.column + parts.events.r_port.data)]
+        parts.read(m, parts.events, when=parts.issue)
+        parts.read(m, weights, when=parts.valid[0])
         with m.If(parts.valid[1]):
-            m.d.sync += [u[k].eq(u[k] + weights.r_port.data[k]) for k in range(spec.lanes)]
+            m.d.comb += adding.eq(1)
+            m.d.sync += [u[k].eq(u[k] + taken[k]) for k in range(spec.lanes)]
             parts.count(m, "reads", 1)
         with m.If(~(parts.issue | parts.valid[0] | parts.valid[1])):
             m.next = "Fire"
     with m.State("Fire"):
+        m.d.comb += lanes.en.eq(1)
         m.next = "Store"
     with m.State("Store"):
         m.d.comb += [
@@ -141,8 +151,11 @@ def similar_states(m: Module, spec: Learner, parts: Parts) -> None:
             similarity.w_port.en.eq(parts.valid[2]),
             similarity.w_port.data.eq(similarity.r_port.data + change),
         ]
-        m.d.sync += change.eq(sum(Mux(parts.lanes.spikes[k], weights.r_port.data[k], 0)
-                                  for k in range(spec.lanes)))
+        parts.read(m, weights, when=parts.valid[0])
+        parts.read(m, similarity, when=parts.valid[1])
+        with m.If(parts.valid[1]):
+            m.d.sync += change.eq(sum(Mux(parts.lanes.spikes[k], weights.r_port.data[k], 0)
+                                      for k in range(spec.lanes)))
         with m.If(parts.drained()):
             parts.next_word(m, "Load", "Score")
     with m.State("Score"):
@@ -155,6 +168,7 @@ def similar_states(m: Module, spec: Learner, parts: Parts) -> None:
                 scores.w_port.addr.eq(parts.index[0]), scores.w_port.en.eq(parts.valid[0]),
                 scores.w_port.data.eq(Mux(total > top, top, Mux(total < -top - 1, -top - 1, total))),
             ]
+            parts.read(m, scores, similarity, when=parts.issue)
             with m.If(parts.drained()):
                 m.next = "Judge"
 
@@ -177,6 +191,7 @@ def judge_states(m: Module, spec: Learner, parts: Parts) -> None:
     with m.State("Errors"):
         m.d.comb += similarity.r_port.addr.eq(parts.class_base + Mux(readout, spec.classes, 0)
                                               + error.class_address)
+        parts.read(m, similarity)
         with m.If(~error.busy):
             with m.If(parts.last & ~readout):
                 m.d.sync += readout.eq(1)
@@ -197,6 +212,7 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
     first_class = 0 if spec.prototypes is Prototypes.LEARN else spec.classes
     for k in range(spec.lanes):
         m.d.comb += update.lanes[k].eq(Mux(traces, neurons.r_port.data.e[k], modulations[k]))
+    m.d.comb += parts.modulator.en.eq(0)
     ended = ~(parts.issue | parts.valid[0] | update.busy)
 
     def to_classes():
@@ -211,6 +227,7 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
     with m.State("Open"):
         m.d.comb += update.clear.eq(1)
         m.d.sync += traces.eq(0)
+        parts.read(m, neurons)
         parts.begin_loop(m)
         m.next = "Window"
     with m.State("Window"):
@@ -227,9 +244,11 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
             update.factor.eq(error.error), update.address.eq(parts.column + parts.rows + parts.index[0]),
             weights.r_port.addr.eq(update.address),
         ]
+        parts.read(m, weights, when=parts.valid[0])
         with m.If(ended):
             m.next = "Modulate"
     with m.State("Modulate"):
+        m.d.comb += parts.modulator.en.eq(1)
         m.next = "Decide"
     with m.State("Decide"):
         parts.begin_loop(m)
@@ -244,6 +263,8 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
             update.rate.eq(Mux(parts.open.r_port.data.row < parts.input_rows, rates[0], rates[1])),
             weights.r_port.addr.eq(update.address),
         ]
+        parts.read(m, parts.open, when=parts.issue)
+        parts.read(m, weights, when=update.valid)
         with m.If(ended):
             to_classes()
     with m.State("Classes"):
@@ -255,6 +276,7 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
             update.rate.eq(Mux(parts.index[0] < spec.classes, rates[2], rates[3])),
             weights.r_port.addr.eq(update.address),
         ]
+        parts.read(m, weights, when=update.valid)
         with m.If(ended):
             parts.next_word(m, "Open", "Close")
     with m.State("Close"):

@@ -218,6 +218,21 @@ def test_weights_cannot_be_touched_while_a_step_runs():
     assert (port.weights()[0] == golden.layers[0].weights).all()
 
 
+def test_a_read_goes_on_behind_a_step_where_it_stopped():
+    spec = SPECS["one"]
+    port, golden = both(spec)
+    (raster, label), *_ = samples(spec, 1)
+    port.begin(label)
+    golden.begin(label)
+    port.read(Region.PRE_TRACES, 0, 1, 8, spec.lanes)  # the next read is of the next word
+    for row in raster[:3]:
+        port.step(np.flatnonzero(row))
+        golden.step(np.flatnonzero(row))
+    wanted = golden.layers[0].x[spec.lanes:2 * spec.lanes]
+    assert wanted.any()
+    assert port.model.read(Csr.DATA) == int(wanted @ 256 ** np.arange(spec.lanes))
+
+
 def test_an_abandoned_step_leaves_weights_readable_and_the_run_repeatable():
     spec = SPECS["odd"]
     port, golden = both(spec)

@@ -14,7 +14,7 @@ def test_updates_leave_after_three_cycles_with_the_registers_noise():
     jobs = [(rng.randrange(SPEC.weight_words), rng.randint(-255, 255), rng.randint(1, 16), rng.random() < 0.8,
              [rng.randint(-127, 127) for _ in range(4)]) for _ in range(200)]
     lanes = [rng.randint(-127, 255) for _ in range(4)]
-    written = []
+    written, busy = [], []
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
 
@@ -32,23 +32,28 @@ def test_updates_leave_after_three_cycles_with_the_registers_noise():
             ctx.set(dut.valid, valid)
             ctx.set(dut.word, word)  # of the address one cycle before
             word = weights
-            _, _, en, at, data, saturated = await ctx.tick().sample(dut.w_en, dut.w_address, dut.w_data,
-                                                                    dut.saturated)
+            _, _, en, at, data, saturated, working = await ctx.tick().sample(
+                dut.w_en, dut.w_address, dut.w_data, dut.saturated, dut.busy)
             written.append((at, [data[k] for k in range(4)], saturated) if en else None)
+            busy.append(working)
         assert ctx.get(dut.random) == state
 
-    state, expected, clipped = seed, [], 0
+    state, expected, clipped, same = seed, [], 0, 0
     for address, factor, rate, valid, weights in jobs:
         if not valid:
             expected.append(None)
             continue
         noise = [((state >> 2 * k | state << 32 - 2 * k) & 0xFFFFFFFF) % (1 << rate) for k in range(4)]
         wanted = [w + ((factor * m + r) >> rate) for w, m, r in zip(weights, lanes, noise, strict=True)]
+        # A word that stays as it is is not written.
         expected.append((address, [max(-127, min(127, w)) for w in wanted],
-                         int(any(abs(w) > 127 for w in wanted))))
-        clipped += expected[-1][2]
+                         int(any(abs(w) > 127 for w in wanted))) if wanted != weights else None)
+        clipped += any(abs(w) > 127 for w in wanted)
+        same += wanted == weights
         state = lfsr_next(state)
     simulator.add_testbench(bench)
     simulator.run()
     assert written[3:3 + len(jobs)] == expected
-    assert 20 < clipped < len(jobs)
+    under_way = [0, 0, 0, *(job[3] for job in jobs), 0]  # as long for a word that is not written
+    assert busy[:len(jobs) + 1] == [max(under_way[t:t + 3]) for t in range(len(jobs) + 1)]
+    assert 20 < clipped < len(jobs) and same > 5
