@@ -53,6 +53,7 @@ def _clean_files(pdk: Pdk, corner: str, folder: Path, macros: tuple[str, ...]) -
 def _read(top: str, libs: list[str], period: float, clock: str, netlist: str = "netlist.v") -> list[str]:
     return [
         *(f"read_liberty {{{name}}}" for name in libs),
+        "set_cmd_units -time ns",  # else those of the first library, of picoseconds in some
         f"read_verilog {netlist}",
         f"link_design {top}",
         f"create_clock -name {clock} -period {period * 1e9:g} [get_ports {clock}]",

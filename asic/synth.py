@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from asic.buffers import FANOUT, buffer_nets
 from asic.cut import SUFFIX
 from asic.liberty import Library
 from asic.memories import MacroData, Memory, SramError, candidates, macro_data, read_memories, write_mapping
@@ -74,6 +75,7 @@ def synthesise(
     gate_clocks: bool = True,
     macros: bool = True,
     period: float = 10e-9,
+    fanout: int | None = FANOUT,
 ) -> dict:
     """Map a design to the cells of a kit; write ``netlist.v``, ``netlist.json`` and ``area.json``.
 
@@ -100,12 +102,14 @@ def synthesise(
         Map memories to SRAM macros of the kit where they are smaller than flip-flops.
     period
         Clock period for sizing, in s.
+    fanout
+        Inputs that a gate drives at most (see `asic.buffers.buffer_nets`); None: as many as there are.
 
     Returns
     -------
     What ``area.json`` holds: ``area_um2`` and its parts, ``cells`` by type, ``components`` (area of each
     instance by path; only ``top`` if flat), ``memories`` (candidates and choice), ``macros`` (paths by type)
-    and ``macro_um2`` (area of one), ``registers``, ``clock_gates``.
+    and ``macro_um2`` (area of one), ``registers``, ``clock_gates``, ``buffers`` (of large nets).
 
     Raises
     ------
@@ -120,7 +124,8 @@ def synthesise(
     flop = _flop_area(pdk, library) * _SELECTION
     run_yosys(folder, "map", _mapping(pdk, library, libs, top, script, gate_clocks, period))
     (folder / "coarse.il").unlink()
-    report = _report(folder, top, library, pdk, found)
+    buffers = _write_netlist(folder, top, pdk, fanout)
+    report = _report(folder, top, library, pdk, found) | {"buffers": buffers}
     report["memories"] = [
         _choice(memory, report["macros"], candidates(memory, found, flop)) for memory in memories
     ]
@@ -237,14 +242,26 @@ def _mapping(pdk, library, libs, top, script, gate_clocks, period):
         "opt_clean -purge",
         "check -mapped",
         "rename -enumerate -pattern _%_",
-        "write_verilog -noattr netlist.v",
         "write_json netlist.json",
+    ]
+    return lines
+
+
+def _write_netlist(folder: Path, top: str, pdk: Pdk, fanout: int | None) -> int:
+    """Add buffers to ``netlist.json``, write it as Verilog, and return how many they are."""
+    path = folder / "netlist.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    buffers = buffer_nets(data["modules"], top, pdk, fanout) if fanout is not None else 0
+    path.write_text(json.dumps(data), encoding="utf-8")
+    run_yosys(folder, "netlist", [
+        "read_json netlist.json",
+        "write_verilog -noattr netlist.v",
         # OpenSTA of 2019 cannot read what joins bits of vectors: for it, nets are single bits.
         "splitnets",
         "opt_clean -purge",
         "write_verilog -noattr timing.v",
-    ]
-    return lines
+    ])
+    return buffers
 
 
 def _report(folder: Path, top: str, library: Library, pdk: Pdk, found: list[MacroData]) -> dict:

@@ -1,8 +1,11 @@
+import shutil
+
 import pytest
 
 from asic.opensta import run_timing, sta_version
+from asic.pdk import load_pdk
 from neurogen.flow.tools import ToolError
-from tests.asic.toy import require, toy_pdk
+from tests.asic.toy import needs_pdk, require, toy_pdk
 
 
 require("libparse")
@@ -37,6 +40,28 @@ def test_slacks_are_those_of_the_report(says, tmp_path):
     assert corner["setup"] == pytest.approx(2.5e-9) and corner["hold"] == pytest.approx(-0.25e-9)
     assert corner["shortest_period"] == pytest.approx(6e-9) and "a path" in corner["path"]
     assert "read_verilog timing.v" in (tmp_path / "timing_only.tcl").read_text()
+
+
+CELLS = {
+    "sg13g2": ("sg13g2_dfrbpq_1", "CLK", "D", "Q", ".RESET_B(1'b1)", "sg13g2_inv_1"),
+    "sky130": ("sky130_fd_sc_hd__dfxtp_1", "CLK", "D", "Q", "", "sky130_fd_sc_hd__inv_1"),
+    "asap7": ("DFFHQNx1_ASAP7_75t_R", "CLK", "D", "QN", "", "INVx1_ASAP7_75t_R"),
+}
+
+
+@needs_pdk
+@pytest.mark.skipif(shutil.which("sta") is None, reason="OpenSTA (`sta`) is not installed")
+@pytest.mark.parametrize("name, low, high", [
+    ("sg13g2", 0.2, 0.6), ("sky130", 0.3, 0.6), ("asap7", 0.03, 0.2)])
+def test_periods_are_in_seconds_for_libraries_of_any_unit(tmp_path, name, low, high):
+    flop, clock, data, out, more, inverter = CELLS[name]
+    flops = "".join(f"{flop} f{n} (.{clock}(clk), .{data}({d}), .{out}({q}){', ' + more if more else ''});\n"
+                    for n, d, q in ((0, "a", "b"), (1, "c", "y")))
+    (tmp_path / "timing.v").write_text("module top (clk, a, y);\ninput clk, a;\noutput y;\nwire b, c;\n"
+                                       f"{flops}{inverter} i (.A(b), .Y(c));\nendmodule\n")
+    found = run_timing(tmp_path, "top", load_pdk(name), period=2e-9)
+    shortest = next(iter(found["corners"].values()))["shortest_period"]
+    assert low * 1e-9 < shortest < high * 1e-9
 
 
 def test_lines_that_opensta_skips_are_errors(says, tmp_path):
