@@ -24,7 +24,7 @@ from neurogen.golden.learning import Simulator, infer, random_weights
 from neurogen.spec.learning import Learner, LearnLayer
 
 
-__all__ = ["CASES", "SHIFTS", "digits", "measure", "refresh", "target_traces"]
+__all__ = ["CASES", "SHIFTS", "digits", "measure", "refresh", "spread", "target_traces"]
 
 
 _COMMON = {"inputs": 64, "classes": CLASSES, "window_full": 256, "window_half": 512}
@@ -115,9 +115,14 @@ def measure(spec: Learner, seeds: int, shifts: Sequence[int] = SHIFTS,
         updates.append(counters.updates / counters.reads)
         skipped.append(100 * counters.skipped / max(1, counters.skipped + counters.updates))
     z, o = np.array(found).T
-    return {"seeds": seeds, "z": float(z.mean()), "z_sd": float(z.std()), "o": float(o.mean()),
-            "o_sd": float(o.std()), "z_worst": float(z.min()), "spikes": float(np.mean(spikes)),
+    return {"seeds": seeds, "z": float(z.mean()), "z_sd": spread(z), "o": float(o.mean()),
+            "o_sd": spread(o), "z_worst": float(z.min()), "spikes": float(np.mean(spikes)),
             "updates": float(np.mean(updates)), "skipped": float(np.mean(skipped))}
+
+
+def spread(values: np.ndarray) -> float | None:
+    """Return the standard deviation of a sample (by ``n - 1``); None of a single value."""
+    return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

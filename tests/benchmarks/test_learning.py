@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import adaptation
-from benchmarks.learning import CASES, measure, refresh, target_traces
+from benchmarks.learning import CASES, measure, refresh, spread, target_traces
 from benchmarks.learning_task import slower
 from neurogen.golden.learning import Simulator, random_weights
 
@@ -13,6 +13,11 @@ def test_digits_are_learnt_within_an_epoch():
     row = measure(CASES["code"], 1, (0,))
     assert row["z"] > 85 and row["o"] > 85
     assert 1 < row["spikes"] < 40 and 0 < row["updates"] < 1
+    assert row["z_sd"] is row["o_sd"] is None  # of one seed
+
+
+def test_spread_is_that_of_a_sample():
+    assert spread(np.array([1.0, 2.0, 4.5])) == pytest.approx((6.5 / 2) ** 0.5)
 
 
 def test_prototypes_of_a_target_network_are_its_traces_and_train_two_layers():
