@@ -30,7 +30,7 @@ from neurogen.flow.tools import SimulationError
 from neurogen.flow.verilator import to_verilog
 from neurogen.golden.learning import Simulator, random_weights
 from neurogen.rtl.learning import LearnEngine
-from neurogen.spec.learning import Learner
+from neurogen.spec.learning import Learner, Loss
 from neurogen.spec.learning_bus import Csr
 
 
@@ -169,13 +169,13 @@ def learning_energy(engine: Engine, verilog: str, spec: Learner, weights: Sequen
                           counters[1].updates * spec.lanes, changed)
 
 
-def measure(lanes: int, kit: str, samples: int, folder: Path, *, script: str = "plain",
-            period: float = 20e-9) -> tuple[dict, dict]:
+def measure(lanes: int, kit: str, samples: int, folder: Path, *, loss: Loss = Loss.SOFTMAX,
+            script: str = "plain", period: float = 20e-9) -> tuple[dict, dict]:
     """Return the row of energies, and that of the netlist; what is in ``folder`` is used again.
 
     Parameters
     ----------
-    lanes
+    lanes, loss
         Of the learner.
     samples
         Digits that are measured: those after the ones it was trained with.
@@ -184,7 +184,8 @@ def measure(lanes: int, kit: str, samples: int, folder: Path, *, script: str = "
     period
         Clock period in s.
     """
-    spec, title = replace(CONFIGS["digits"], lanes=lanes), f"learner-{lanes}"
+    spec = replace(CONFIGS["digits"], lanes=lanes, loss=loss)
+    title = f"learner-{lanes}" + ("" if loss is Loss.SOFTMAX else f"-{loss}")
     folder = folder / f"{title}-{kit}-{script}"
     folder.mkdir(parents=True, exist_ok=True)
     pdk, verilog = memory_kit(kit, folder), to_verilog(LearnEngine(spec), "learner")
@@ -211,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pdk", action="append", choices=KITS, help="this kit only")
     parser.add_argument("--lanes", type=int, default=16, choices=(2, 4, 8, 16), help="of the learner")
+    parser.add_argument("--loss", type=Loss, default=Loss.SOFTMAX, choices=tuple(Loss), help="of the learner")
     parser.add_argument("--samples", type=int, default=2, help="digits that are measured (default: 2)")
     parser.add_argument("--script", choices=tuple(SCRIPTS), default="plain", help="of the synthesis")
     parser.add_argument("--folder", type=Path, default=Path("build/energy"), help="netlists")
@@ -219,7 +221,8 @@ def main() -> None:
     if options.samples < 1:
         parser.error(f"Samples must be at least 1, not {options.samples}")
     rows, netlists = zip(*(measure(options.lanes, kit, options.samples, options.folder.absolute(),
-                                   script=options.script) for kit in options.pdk or KITS), strict=True)
+                                   loss=options.loss, script=options.script)
+                           for kit in options.pdk or KITS), strict=True)
     report("Netlists", _NETLISTS, netlists)
     report("Energy of learning, after synthesis (no wires, no clock tree): pJ per weight updated, by parts",
            _COLUMNS, rows, path=options.json, packages=("amaranth", "pyosys"))

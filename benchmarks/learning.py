@@ -35,6 +35,7 @@ CASES = {
                           **_COMMON | {"period": 1, "rate_w": 12, "rate_q": 14}),
     "recurrent": Learner(layers=[LearnLayer(neurons=128, recurrent=True)], **_COMMON),
     "two layers": Learner(layers=[LearnLayer(neurons=128), LearnLayer(neurons=128)], **_COMMON),
+    "hinge": Learner(layers=[LearnLayer(neurons=128)], loss="hinge", **_COMMON),
     "fptt": Learner(layers=[LearnLayer(neurons=128)], rule="fptt", anchor_shift=6, **_COMMON),
     "rstdp": Learner(layers=[LearnLayer(neurons=128)], rule="rstdp", **_COMMON),
 }

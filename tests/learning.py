@@ -21,6 +21,8 @@ SPECS = {
                                 "window_full": 0}),
     "rstdp": Learner(inputs=8, layers=[LearnLayer(neurons=6, threshold=40, recurrent=True)], classes=3,
                      lanes=4, **FAST | {"rule": "rstdp", "rate_w": 8}),
+    "hinge": Learner(inputs=7, layers=[LearnLayer(neurons=9, threshold=35, recurrent=True)], classes=5,
+                     lanes=4, **FAST | {"loss": "hinge", "margin": 6, "prototypes": "learn"}),
     "fptt": Learner(inputs=6, layers=[LearnLayer(neurons=6, threshold=30, recurrent=True),
                                       LearnLayer(neurons=4, threshold=25)], classes=2, lanes=4,
                     **FAST | {"rule": "fptt", "anchor_shift": 2, "average_shift": 1, "rate_w": 4}),

@@ -9,19 +9,20 @@ from neurogen.golden.lfsr import random_numbers
 from neurogen.spec.checks import check_array, check_int
 from neurogen.spec.learning import (
     EXP2,
+    HINGE_ERROR,
     RECIPROCAL,
     SCORE_BITS,
     TRACE_MAX,
     TRACE_STEP,
     Learner,
+    Loss,
     Prototypes,
     Rule,
 )
 from neurogen.spec.learning_bus import Status
 
 
-__all__ = ["Counters", "LayerState", "Simulator", "infer", "random_weights",
-           "softmax255"]
+__all__ = ["Counters", "LayerState", "Simulator", "hinge_error", "infer", "random_weights", "softmax255"]
 
 
 _SCORE_MAX = (1 << (SCORE_BITS - 1)) - 1
@@ -52,6 +53,16 @@ def softmax255(values: np.ndarray, shift: int) -> np.ndarray:
     bits = np.frexp(total)[1]
     reciprocal = _RECIPROCAL[total >> (bits - 5) & 15]
     return np.minimum(powers * reciprocal >> (bits - 1), 255)
+
+
+def hinge_error(values: np.ndarray, label: int, shift: int, margin: int) -> np.ndarray:
+    """Return errors by ``Loss.HINGE``: of the label and its rival, where it is not ahead by ``margin``."""
+    others = np.delete(np.arange(len(values)), label)
+    rival = others[values[others].argmax()]
+    error = np.zeros_like(values)
+    if (values[label] >> shift) - (values[rival] >> shift) < margin:
+        error[label], error[rival] = HINGE_ERROR, -HINGE_ERROR
+    return error
 
 
 class Simulator:
@@ -180,6 +191,8 @@ class Simulator:
         self.counters.spikes += len(firing)
 
     def _error(self, values: np.ndarray, shift: int) -> np.ndarray:
+        if self.spec.loss is Loss.HINGE:
+            return hinge_error(values, self.label, shift, self.spec.margin)
         error = -softmax255(values, shift)
         error[self.label] += 255
         return error

@@ -78,6 +78,10 @@ rotate_right(q, 2 l) mod 2^rate``. ``r1`` and ``r2`` of ``fptt`` are ``rotate_ri
 2^anchor_shift`` and ``rotate_right(q, 2 l + 8) mod 2^average_shift``. Words that are left out do not step
 it.
 
+``hinge`` is the other ``loss``: ``d`` is 0 but for the label and its rival ``c``, the class with the largest
+``z`` of the others (the first of equals). Where ``(z_y >> similarity_shift) - (z_c >> similarity_shift)`` is
+less than ``margin``, ``d_y = 127`` and ``d_c = -127``. ``g`` likewise of ``o``, with ``readout_shift``.
+
 softmax255
 ----------
 ``softmax255(z, shift)``: base 2, eight steps an octave. With ``v_c = z_c >> shift`` and
@@ -96,12 +100,13 @@ from enum import StrEnum
 from neurogen.spec.checks import check_int
 
 
-__all__ = ["EXP2", "LFSR_MASK", "RECIPROCAL", "SCORE_BITS", "TRACE_MAX", "TRACE_STEP", "LearnLayer",
-           "Learner", "Prototypes", "Rule", "lfsr_next"]
+__all__ = ["EXP2", "HINGE_ERROR", "LFSR_MASK", "RECIPROCAL", "SCORE_BITS", "TRACE_MAX", "TRACE_STEP",
+           "LearnLayer", "Learner", "Loss", "Prototypes", "Rule", "lfsr_next"]
 
 
 TRACE_STEP, TRACE_MAX = 16, 255
 SCORE_BITS = 32
+HINGE_ERROR = 127
 EXP2 = tuple(round(255 * 2 ** (-n / 8)) for n in range(8))
 RECIPROCAL = tuple(round(255 * 16 / (16.5 + n)) for n in range(16))
 LFSR_MASK = (1 << 31) | (1 << 29) | (1 << 25) | (1 << 24)  # taps 32, 30, 26, 25
@@ -123,6 +128,13 @@ class Rule(StrEnum):
     TP = "tp"
     RSTDP = "rstdp"
     FPTT = "fptt"
+
+
+class Loss(StrEnum):
+    """What makes an error of similarities."""
+
+    SOFTMAX = "softmax"
+    HINGE = "hinge"
 
 
 class Prototypes(StrEnum):
@@ -206,6 +218,8 @@ class Learner:
         Of ``fptt``: how strongly averages pull, and how fast they follow, as shifts, 1 to 8.
     rule
         A `Rule`.
+    loss, margin
+        A `Loss`; ``hinge`` learns until the label is ahead by ``margin``, 1 to 255 shifted units.
     prototypes
         A `Prototypes`: ``code`` keeps the random code that they start with, ``learn`` adapts it.
     """
@@ -233,6 +247,8 @@ class Learner:
     anchor_shift: int = 4
     average_shift: int = 3
     rule: Rule = Rule.TP
+    loss: Loss = Loss.SOFTMAX
+    margin: int = 8
     prototypes: Prototypes = Prototypes.CODE
 
     def __post_init__(self):
@@ -254,7 +270,9 @@ class Learner:
         check_int("Calm level", self.calm_from, minimum=0, maximum=TRACE_MAX)
         if self.calm_shift is not None:
             check_int("Calm shift", self.calm_shift, minimum=0, maximum=7)
+        check_int("Margin", self.margin, minimum=1, maximum=255)
         object.__setattr__(self, "rule", Rule(self.rule))
+        object.__setattr__(self, "loss", Loss(self.loss))
         object.__setattr__(self, "prototypes", Prototypes(self.prototypes))
         for layer in self.layers:
             if layer.threshold > self.v_max:

@@ -85,12 +85,22 @@ class Oracle:
                 self.learn(k, psi, last)
             spikes = self.s[k][:layer.neurons]
 
+    def error(self, values, shift):
+        if self.spec.loss == "softmax":
+            return [255 * (c == self.label) - p for c, p in enumerate(softmax255(values, shift))]
+        rival = None
+        for c, value in enumerate(values):
+            if c != self.label and (rival is None or value > values[rival]):
+                rival = c
+        ahead = values[self.label] // 2**shift - values[rival] // 2**shift
+        size = 127 if ahead < self.spec.margin else 0
+        return [size * ((c == self.label) - (c == rival)) for c in range(len(values))]
+
     def learn(self, k, psi, last):
         spec, w, rows = self.spec, self.weights[k], self.spec.rows(k)
         self.now = k
         classes, lanes = spec.classes, spec.lanes
-        d = [255 * (c == self.label) - p for c, p in enumerate(softmax255(self.z[k], spec.similarity_shift))]
-        g = [255 * (c == self.label) - p for c, p in enumerate(softmax255(self.o, spec.readout_shift))]
+        d, g = self.error(self.z[k], spec.similarity_shift), self.error(self.o, spec.readout_shift)
         m = []
         for j, e in enumerate(self.e[k]):
             b = sum(d[c] * w[rows + c][j] for c in range(classes)) // 2**spec.modulation_shift

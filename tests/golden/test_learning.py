@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neurogen.golden import lif
-from neurogen.golden.learning import Simulator, infer, softmax255
+from neurogen.golden.learning import Simulator, hinge_error, infer, softmax255
 from neurogen.golden.lfsr import advance, random_numbers
 from neurogen.spec.learning import Learner, LearnLayer, lfsr_next
 from neurogen.spec.lif import Lif
@@ -117,6 +117,20 @@ def test_infer_is_run_without_learning(name):
     assert scores.tolist() == [z.tolist() for z, _ in expected]
     assert readout.tolist() == [o.tolist() for _, o in expected]
     assert spikes == simulator.counters.spikes - before > 0
+
+
+def test_hinge_is_the_oracles():
+    random, seen = np.random.RandomState(0), set()
+    for _ in range(400):
+        spec = replace(SPECS["hinge"], classes=int(random.randint(2, 6)), margin=int(random.randint(1, 5)))
+        oracle = Oracle(spec, [])
+        oracle.label, shift = int(random.randint(spec.classes)), int(random.randint(0, 3))
+        values = random.randint(-12, 13, spec.classes)
+        found = hinge_error(values, oracle.label, shift, spec.margin).tolist()
+        assert found == oracle.error(values.tolist(), shift)
+        ahead = (values[oracle.label] >> shift) - max(np.delete(values, oracle.label) >> shift)
+        seen.add((int(np.sign(ahead - spec.margin)), found[oracle.label]))
+    assert seen == {(-1, 127), (0, 0), (1, 0)}
 
 
 def test_softmax_is_the_oracles_and_near_the_real_one():

@@ -22,7 +22,7 @@ def both(spec, *, seed=77, **options):
 
 
 @pytest.mark.parametrize("name, idle", [("one", 0.0), ("odd", 0.3), ("deep", 0.0), ("narrow", 0.0),
-                                        ("rstdp", 0.0), ("fptt", 0.0)])
+                                        ("rstdp", 0.0), ("hinge", 0.0), ("fptt", 0.0)])
 def test_equals_golden_in_weights_traces_potentials_and_spikes(name, idle):
     spec = SPECS[name]
     port, golden = both(spec, idle=idle)

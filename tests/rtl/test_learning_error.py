@@ -55,3 +55,24 @@ def test_errors_are_goldens_and_take_the_documented_cycles(classes):
         if not readout:
             right = int(values.argmax() == label)
         assert winner == right
+
+
+@pytest.mark.parametrize("classes", [2, 5, 64])
+def test_errors_of_the_hinge_are_those_of_label_and_rival(classes):
+    spec = Learner(inputs=4, layers=[LearnLayer(neurons=64)], classes=classes, similarity_shift=1,
+                   readout_shift=2, loss="hinge", margin=7)
+    random = np.random.RandomState(classes)
+    jobs = [(random.randint(-scale, scale + 1, classes), k % classes, int(k % 3 == 2))
+            for k, scale in enumerate((0, 3, 3, 3, 9, 9, 30, 30, 30, 90, 90, 90, 3000, 3000))]
+    far = np.full(classes, -40)  # then one below the margin, and at it
+    jobs += [(np.where(np.arange(classes) == y, ahead, far), y, readout) for y in (0, classes - 1)
+             for readout, ahead in ((0, -27), (0, -26), (1, -13), (1, -12))]
+    jobs += [(np.where(np.arange(classes) == 0, 14, 1), 0, 0)]  # 7 ahead: shifted first, then taken off
+    sizes = []
+    for (values, label, readout), (errors, _, cycles) in zip(jobs, run(spec, jobs), strict=True):
+        rival = max((c for c in range(classes) if c != label), key=lambda c: (values[c], -c))
+        ahead = (values[label] >> 1 + readout) - (values[rival] >> 1 + readout)
+        sizes.append(127 if ahead < 7 else 0)
+        assert errors == [sizes[-1] * ((c == label) - (c == rival)) for c in range(classes)]
+        assert cycles == 2 * classes + 6
+    assert sizes[-9:] == [127, 0] * 4 + [0]

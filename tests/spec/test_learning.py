@@ -30,6 +30,8 @@ GOOD = {"inputs": 20, "layers": [LearnLayer(neurons=33, recurrent=True), LearnLa
     ({"calm_shift": 8}, "Calm shift must be between 0 and 7, not 8"),
     ({"anchor_shift": 0}, "Anchor shift must be between 1 and 8, not 0"),
     ({"average_shift": 9}, "Average shift must be between 1 and 8, not 9"),
+    ({"margin": 0}, "Margin must be between 1 and 255, not 0"),
+    ({"loss": "mse"}, "'mse' is not a valid Loss"),
     ({"rule": "bptt"}, "'bptt' is not a valid Rule"),
     ({"prototypes": "none"}, "'none' is not a valid Prototypes"),
     ({"state_bits": 8}, "Threshold must be at most 127 in 8 bits, not 256"),
