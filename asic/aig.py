@@ -62,10 +62,12 @@ class Aig:
                     stack += (part >> 1 for part in parts)
         return {name for name, node in self.inputs.items() if node in seen}
 
-    def replaced(self, roots: Mapping[str, int], literals: Mapping[str, int]) -> "tuple[Aig, dict[str, int]]":
+    def replaced(self, roots: Mapping[str, int], literals: Mapping[str, int],
+                 one_hot: Sequence[Sequence[str]] = ()) -> "tuple[Aig, dict[str, int]]":
         """Return a copy in which literals of this graph stand for some inputs, and the roots in it.
 
-        The literals are constants, or (inverted) inputs that are not replaced.
+        The literals are constants, or (inverted) inputs that are not replaced. Of each group of inputs in
+        ``one_hot``, exactly one is 1 in the copy: the first that is, or else the last.
         """
         result, moved = Aig(), [0] * len(self.ands)
         back = {node: name for name, node in self.inputs.items()}
@@ -76,6 +78,13 @@ class Aig:
         for node, name in back.items():
             if name not in literals:
                 moved[node] = result.input(name)
+        for group in one_hot:
+            before = 0
+            for name in group:
+                own = result.input(name) if name != group[-1] else 1
+                if name in self.inputs:
+                    moved[self.inputs[name]] = result.both(own, before ^ 1)
+                before = result.both(before ^ 1, own ^ 1) ^ 1
         for name, literal in literals.items():
             moved[self.inputs[name]] = move(literal)
         for node, parts in enumerate(self.ands):

@@ -26,7 +26,7 @@ from neurogen.flow.tools import ToolError
 from neurogen.flow.verilator import compile_model
 
 
-__all__ = ["build_asic", "check_flow", "compare", "describe", "meanings", "record"]
+__all__ = ["WORK", "build_asic", "check_flow", "compare", "describe", "meanings", "record"]
 
 
 _RESET = 4   # cycles of reset that a bench begins with
@@ -34,7 +34,7 @@ _NS = 10     # of a cycle in waveforms of compiled models; the rising edge is in
 # Above this many bytes of Verilog (zeros of memories not counted) a flat netlist takes hours: components are
 # mapped one by one.
 _LARGE = 700_000
-_WORK = 2_000_000_000  # gates times cycles that a comparison evaluates, at most
+WORK = 2_000_000_000  # gates times cycles that a comparison evaluates, if nothing else is said
 
 
 def check_flow(pdk: Pdk, flow: str) -> None:
@@ -92,7 +92,7 @@ def meanings(outputs: Mapping[str, object]) -> dict[str, str]:
 
 
 def compare(netlist: Path, top: str, pdk: Pdk, recording: tuple[dict, dict],
-            skip: int = _RESET) -> dict[str, int]:
+            skip: int = _RESET, work: int = WORK) -> dict[str, int]:
     """Simulate a netlist by Liberty's functions with recorded inputs, and compare its outputs with the RTL's.
 
     Registers and memories begin with random contents, twice: a value that differs between both runs shows
@@ -106,6 +106,8 @@ def compare(netlist: Path, top: str, pdk: Pdk, recording: tuple[dict, dict],
         What `record` returned.
     skip
         Cycles at the beginning that are not compared.
+    work
+        Gates times cycles that are simulated at most, but never less than 1,000 cycles.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def compare(netlist: Path, top: str, pdk: Pdk, recording: tuple[dict, dict],
     """
     inputs, outputs = recording
     model = GateModel(read_netlist(netlist, top, pdk.library, tuple(macro.name for macro in pdk.macros)))
-    cycles = min(len(next(iter(inputs.values()))[1]), max(1000, _WORK // len(model.graph.gates)))
+    cycles = min(len(next(iter(inputs.values()))[1]), max(1000, work // len(model.graph.gates)))
     drive = {name: values[:cycles] for name, (_, values) in inputs.items()}
     run, other = (model.run(drive, record=False, seed=seed) for seed in (0, 1))
     means = meanings(outputs)
@@ -135,14 +137,14 @@ def _large(verilog: str) -> bool:
     return len(without_zeros(verilog)) >= _LARGE
 
 
-def _proof(verilog: str, top: str, pdk: Pdk, netlist: Path) -> dict[str, Any]:
+def _proof(verilog: str, top: str, pdk: Pdk, netlist: Path, seconds: float) -> dict[str, Any]:
     """Return what `prove` found, as the report has it; raise `ToolError` where the netlist surely differs."""
     if _large(verilog):
         return {"status": "not run", "reason": "the design is too large: its components are proved alone"}
     folder = netlist / "proof"
     folder.mkdir()
     try:
-        proof = prove(verilog, top, pdk, netlist / "netlist.json", folder)
+        proof = prove(verilog, top, pdk, netlist / "netlist.json", folder, seconds=seconds)
     finally:
         shutil.rmtree(folder)
     if proof.failed and not proof.constant + proof.equal:  # else what it guessed may be at fault
@@ -155,6 +157,7 @@ def _proof(verilog: str, top: str, pdk: Pdk, netlist: Path) -> dict[str, Any]:
 def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "librelane",
                period: float = 20e-9, recording: tuple[dict, dict] | None = None, skip: int = _RESET,
                operations: int | None = None, root: Path | None = None,
+               proof_seconds: float = 900, work: int = WORK,
                on_step: Callable[[str], None] = lambda name: None) -> dict[str, Any]:
     """Write a hand-over into ``folder`` (new), and measure what can be measured before layout.
 
@@ -178,6 +181,10 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
         Synaptic operations of the recording, if they are known and all of them are in it.
     root
         A PDK_ROOT for LibreLane's loader; default: the kit's root.
+    proof_seconds
+        See `asic.equivalence.prove`.
+    work
+        See `compare`.
     on_step
         Called with the name of each step that begins.
 
@@ -214,11 +221,11 @@ def build_asic(verilog: str, top: str, pdk: Pdk, folder: Path, *, flow: str = "l
     gates = None
     if recording is not None:
         gates = step("gate-level simulation",
-                     lambda: compare(netlist / "netlist.json", top, pdk, recording, skip))
+                     lambda: compare(netlist / "netlist.json", top, pdk, recording, skip, work))
         if gates["mismatches"]:
             raise ToolError(f"Netlist must do what the RTL does, and differs in {gates['mismatches']} of "
                             f"{gates['values']} values of its outputs")
-    proof = step("equivalence", lambda: _proof(verilog, top, pdk, netlist))
+    proof = step("equivalence", lambda: _proof(verilog, top, pdk, netlist, proof_seconds))
     macros = tuple(area["macros"])
     timing = step("timing", lambda: run_timing(netlist, top, pdk, period=period, macros=macros))
     energy = {"status": "not run", "reason": "there is no recording"}
@@ -295,6 +302,7 @@ def describe(found: Mapping[str, Any], flow: str) -> list[str]:
     return [size, equal, f"Formal equivalence: {proof['status']} ({formal}).",
             f"LibreLane's loader: {loader['status']} ({said}).",
             f"Timing: {found['timing']['status']}" + _slowest(found["timing"]),
+            f"Energy: {found['energy']['status']} ({found['energy'].get('reason', 'see the page')}).",
             f"Page: asic/report.html. Next: asic/README.md ({found['commands'].get(flow)})."]
 
 

@@ -169,12 +169,15 @@ def build_command(
             rich_help_panel=_ASIC, help="Folder of the kits.", show_default="$PDK_ROOT")] = None,
         flow: Annotated[Flow, typer.Option(rich_help_panel=_ASIC, help="Who takes over.")] = Flow.LIBRELANE,
         period: Annotated[float, typer.Option(
-            rich_help_panel=_ASIC, min=0.1, help="Clock period, in ns.")] = 20.0) -> None:
+            rich_help_panel=_ASIC, min=0.1, help="Clock period, in ns.")] = 20.0,
+        proof_seconds: Annotated[float, typer.Option(
+            rich_help_panel=_ASIC, min=1, help="Longest run of the prover.")] = 900) -> None:
     """Make Verilog, a verified simulation, a verified bitstream, or a hand-over to OpenROAD; and a report."""
     with _command():
         if target is Target.ASIC and pdk is None:
             raise UserError("--target asic needs --pdk, such as sky130 or ihp-sg13g2")
-        asic = AsicOptions(pdk=pdk, root=pdk_root, flow=flow.value, period=period * 1e-9) if pdk else None
+        asic = None if pdk is None else AsicOptions(
+            pdk=pdk, root=pdk_root, flow=flow.value, period=period * 1e-9, proof_seconds=proof_seconds)
         options = _options(rule, dt, reset, multiplicity, weight_bits, scale, state_bits, fraction_bits)
         name, usual = _board(board, target is Target.FPGA)
         with show_progress() as progress:

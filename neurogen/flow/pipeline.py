@@ -133,12 +133,17 @@ def verify_job(job: Job, *, out: str | Path | None = None, every_step: bool = Tr
 
 @dataclass(frozen=True, kw_only=True)
 class AsicOptions:
-    """What ``--target asic`` is for: the kit's name and root, the flow, the clock period in s."""
+    """What ``--target asic`` is for: the kit's name and root, the flow, the clock period in s.
+
+    ``proof_seconds`` is the longest that one run of ABC may take in the proof that the netlist does what the
+    RTL does; then it is "undecided".
+    """
 
     pdk: str
     root: Path | None = None
     flow: str = "librelane"
     period: float = 20e-9
+    proof_seconds: float = 900
 
 
 # -- Builds -------------------------------------------------------------------------------------------
@@ -227,7 +232,7 @@ def _handover(job: Job, pdk, options: AsicOptions, folder: Path) -> dict:
     whole = len(recording[0]["rst"][1]) < _BENCH_CYCLES
     found = build_asic(verilog, "mega", pdk, folder / "asic", flow=options.flow, period=options.period,
                        recording=recording, operations=_sops(job, runs[0]) if whole else None,
-                       root=options.root, on_step=step)
+                       root=options.root, proof_seconds=options.proof_seconds, on_step=step)
     return {"resources": None, "notes": describe(found, options.flow), "versions": {},
             "seconds": found["seconds"]}
 

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 
-__all__ = ["SimulationError", "ToolError", "VerilatorTool", "cache_folder", "find_compiler", "find_program",
-           "find_verilator", "run_tool"]
+__all__ = ["SimulationError", "ToolError", "ToolTimeout", "VerilatorTool", "cache_folder", "find_compiler",
+           "find_program", "find_verilator", "run_tool"]
 
 _FULL = "No space left on device"
 # "ERROR: ...", "%Error-UNSUPPORTED: ...", "a.cpp:3:1: fatal error: ...", "Assert `...' failed in ...". A name
@@ -102,8 +102,12 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("neurogen"))
 
 
+class ToolTimeout(ToolError):
+    """A tool was stopped, since it took too long."""
+
+
 def run_tool(command: Sequence[str | os.PathLike], *, what: str, cwd: Path | None = None,
-             env: Mapping[str, str] | None = None) -> str:
+             env: Mapping[str, str] | None = None, seconds: float | None = None) -> str:
     """Run ``command`` and return what it wrote to both outputs.
 
     Parameters
@@ -112,17 +116,24 @@ def run_tool(command: Sequence[str | os.PathLike], *, what: str, cwd: Path | Non
         What the command is doing, for the error: "Compiling the model".
     env
         Variables on top of this process's own.
+    seconds
+        The program is stopped after that; None: never.
 
     Raises
     ------
     ToolError
         If the program cannot be started or fails; with the lines that say why.
+    ToolTimeout
+        If it was stopped.
     """
     name = Path(command[0]).name
     try:
         done = subprocess.run([os.fspath(word) for word in command], cwd=cwd,
                               env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", check=False,
+                              timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise ToolTimeout(f"{what} failed: {name} did not end within {seconds:g} s") from None
     except OSError as error:
         raise ToolError(f"{what} failed: cannot start {name}: {error.strerror}") from None
     if done.returncode == 0:

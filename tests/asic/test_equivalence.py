@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from asic.aig import Aig
 from asic.equivalence import prove
+from asic.invariants import exactly_one
 from asic.netlist import NetlistError
 from asic.synth import synthesise
 from neurogen.flow.tools import ToolError
@@ -21,6 +22,49 @@ from tests.repo.components import COMPONENTS, make
 require("libparse", "pyosys")
 
 QUICK = ("streams.Queue", "streams.SkidBuffer", "uart.UartTx")
+
+
+class Machine(wiring.Component):
+    """A memory behind a state machine whose answers mean nothing in most states."""
+
+    go: In(1)
+    kind: In(2)
+    d: In(8)
+    q: Out(8)
+    ack: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.store = store = Store(8, 64)
+        at = Signal(6)
+        m.d.sync += [at.eq(at + 1), self.ack.eq(0)]
+        m.d.comb += [store.wa.eq(at), store.ra.eq(at), store.wd.eq(self.d), store.re.eq(1)]
+        with m.FSM():
+            with m.State("Idle"):
+                with m.If(self.go & ~self.ack):
+                    with m.Switch(self.kind):
+                        with m.Case(0):
+                            m.d.sync += [self.q.eq(self.d), self.ack.eq(1)]
+                        with m.Case(1):
+                            m.next = "Write"
+                        with m.Case(2):
+                            m.next = "Read"
+                        with m.Default():
+                            m.next = "Wait"
+            with m.State("Write"):
+                m.d.comb += store.we.eq(1)
+                m.next = "Written"
+            with m.State("Written"):
+                m.d.sync += [self.ack.eq(1), self.q.eq(at)]
+                m.next = "Idle"
+            with m.State("Read"):
+                m.next = "Answer"
+            with m.State("Answer"):
+                m.d.sync += [self.ack.eq(1), self.q.eq(store.rd)]
+                m.next = "Idle"
+            with m.State("Wait"):
+                m.next = "Idle"
+        return m
 
 
 class Redundant(wiring.Component):
@@ -77,6 +121,43 @@ def test_pins_of_macros_are_compared(tmp_path):
     proof = proved(tmp_path, text)
     assert proof.proved and proof.source == "words"
     assert proof.pins > 30 and proof.registers == report["registers"]
+
+
+def test_states_that_do_not_occur_do_not_count(tmp_path, monkeypatch):
+    text, report = netlist(tmp_path, Machine(), script="plain")
+    assert report["macros"]
+    whole = (tmp_path / "netlist.json").read_text()
+
+    def inverted(*states):
+        """The answer is another one where all these bits of the state are set."""
+        def change(cells):
+            bits = [cells[f"fsm_state[{n}]_reg"]["connections"]["Q"] for n in states]
+            ack = cells["ack_reg"]["connections"]
+            cells["both"] = {"type": "NAND2", "connections": {"A": bits[0], "B": bits[1], "Y": [90_000]}}
+            cells["not"] = {"type": "INV", "connections": {"A": [90_000], "Y": [90_001]}}
+            cells["other"] = {"type": "XOR2", "connections": {"A": ack["D"], "B": [90_001], "Y": [90_002]}}
+            ack["D"] = [90_002]
+        (tmp_path / "netlist.json").write_text(whole)
+        edited(tmp_path / "netlist.json", change)
+
+    inverted(1, 4)
+    proof = proved(tmp_path, text)
+    assert proof.proved and proof.machines == 1
+    monkeypatch.setattr("asic.equivalence.find_machines", lambda *_: [])
+    proof = proved(tmp_path, text)
+    assert proof.machines == 0 and proof.failed == ("register:ack[0]",)
+    monkeypatch.undo()
+    inverted(4, 4)
+    assert "register:ack[0]" in proved(tmp_path, text).failed
+
+
+def test_vectors_that_are_not_one_hot_are_not_taken_for_machines(tmp_path, monkeypatch):
+    text, _ = netlist(tmp_path, Machine(), script="plain")
+    edited(tmp_path / "netlist.json", lambda cells: one_of(cells, "NAND2").update(type="NOR2"))
+    monkeypatch.setattr("asic.equivalence.find_machines",
+                        lambda gold, *_: [[name for name in gold.initial if name.startswith("register:at[")]])
+    proof = proved(tmp_path, text)
+    assert not proof.proved and proof.machines == 0
 
 
 def edited(path, change):
@@ -149,6 +230,14 @@ def test_every_component_is_proved(tmp_path, name, variant):
     print(f"{name} {variant}: {proof}")
 
 
+def test_a_prover_that_takes_too_long_is_stopped(tmp_path):
+    text, _ = netlist(tmp_path, Lif8(2))
+    proof = proved(tmp_path, text, seconds=1e-3)
+    assert proof.undecided == proof.registers + proof.outputs == 28 and not proof.failed and not proof.proved
+    edited(tmp_path / "netlist.json", another_gate)
+    assert proved(tmp_path, text, seconds=1e-3).failed  # what a simulation shows
+
+
 def test_what_is_not_decided_is_counted(tmp_path, monkeypatch):
     text, _ = netlist(tmp_path, Gated())
     monkeypatch.setattr("asic.equivalence.run_tool", lambda command, **_: (
@@ -175,6 +264,14 @@ def test_graphs_are_simulated_and_written(tmp_path):
     same, moved = graph.replaced(roots, {"b": c ^ 1})
     found = same.simulate({"a": values["a"], "c": values["c"]}, moved)
     assert (found["mux"] == ((values["a"] & ~values["c"]) | (~values["a"] & values["c"]))).all()
+    one_hot, moved = graph.replaced(roots | dict(zip("xyz", (a, b, c), strict=True)), {}, ["abc"])
+    found = one_hot.simulate(values, moved)
+    first = values["a"] | ~values["a"] & values["b"]
+    assert (found["x"] == values["a"]).all() and (found["z"] == ~first).all()
+    assert (found["y"] == ~values["a"] & values["b"]).all()
+    truth = exactly_one([values[name] for name in "abc"], ~np.uint64(0), np.bitwise_and, np.invert)
+    ones = sum(np.unpackbits(values[name].view(np.uint8)).astype(int) for name in "abc")
+    assert (np.unpackbits(truth.view(np.uint8)) == (ones == 1)).all()
     graph.write(tmp_path / "x.aig", ["a", "b", "c"], [roots["mux"], 1])
     head, text = (tmp_path / "x.aig").read_bytes().split(b"\n", 1)
     assert head == b"aig 6 3 0 2 3" and text.startswith(b"13\n1\n")

@@ -246,6 +246,11 @@ def test_missing_tools_say_what_to_install(text, tmp_path, monkeypatch):
         compile_model(text, "tally", cache_dir=tmp_path)
 
 
+def test_a_tool_that_takes_too_long_is_stopped():
+    with pytest.raises(tools.ToolTimeout, match=r"^Waiting failed: sleep did not end within 0\.1 s$"):
+        tools.run_tool(["sleep", "60"], what="Waiting", seconds=0.1)
+
+
 def test_a_full_disk_is_named(text, tmp_path, monkeypatch):
     def full(*arguments, **more):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
