@@ -20,6 +20,7 @@ class Forward(enum.Enum, shape=2):
     MEMORY = 0  # read in the cycle before
     ADDED = 1   # sum of the operation just before, written while this one was read
     SWEPT = 2   # result of the LIF data paths; nothing is added
+    KEPT = 3    # of a frugal bank: that result, past an adder which looks at its last sum and stands still
 
 
 def read_layout(spec: MegaSpec) -> data.StructLayout:
@@ -32,8 +33,8 @@ def read_layout(spec: MegaSpec) -> data.StructLayout:
         "states": 1,         # read the states
         "rows": data.ArrayLayout(spec.state_address_bits, BANKS),
     }
-    if spec.frugal:  # banks that are read; that take weights: others keep theirs; a cycle later: all add zero
-        fields |= {"banks": data.ArrayLayout(1, BANKS), "adding": data.ArrayLayout(1, BANKS), "zero": 1}
+    if spec.frugal:  # banks that are read; that take weights: others keep theirs
+        fields |= {"banks": data.ArrayLayout(1, BANKS), "adding": data.ArrayLayout(1, BANKS)}
     return data.StructLayout(fields)
 
 
@@ -85,7 +86,8 @@ class Cluster(wiring.Component):
 
     An operation takes four cycles: the weights are read (``weight_en``); they are turned along the lines of
     banks (``read``); they are turned to their banks while the states are read; the sum is formed, with the
-    state forwarded where the read met its write, and written (``add``). Sequencing, hazards and the pipeline
+    state forwarded where the read met its write, and written (``add``). Frugal clusters read weights a cycle
+    later, and turn them to their banks in one. Sequencing, hazards and the pipeline
     registers of the controls belong to `neurogen.rtl.conv.ConvEngine`, once for all clusters, which work in
     lock step.
 
@@ -110,7 +112,7 @@ class Cluster(wiring.Component):
     weight_en, weight_row : ``In``
         Read the row of all taps.
     read : ``In(read_layout(spec))``
-        One cycle after ``weight_en``.
+        One cycle after ``weight_en``; with it, if frugal.
     add : ``In(add_layout(spec))``
         Two cycles after ``read``.
     lif : ``In(lif_layout(spec))``
@@ -156,7 +158,7 @@ class Cluster(wiring.Component):
         spec = self._spec
         m = Module()
         taps = self._weights(m)
-        addends = self._turn(m, taps)
+        addends = self._turned(m, taps) if spec.frugal else self._turn(m, taps)
         swept = [Signal(data.ArrayLayout(signed(spec.state_bits), spec.lanes), name=f"swept{bank}")
                  for bank in range(BANKS)]
         states = self._banks(m, addends, swept)
@@ -187,13 +189,8 @@ class Cluster(wiring.Component):
         return taps
 
     def _turn(self, m, taps):
-        """Return, for each bank, the registered word that is added to it."""
+        """Return, for each bank, the registered weights that are added to it."""
         spec = self._spec
-
-        def turned(words, turn):
-            # Bank b takes tap (b - turn) % 3.
-            return [Mux(turn == 0, words[b], Mux(turn == 1, words[(b - 1) % 3], words[(b - 2) % 3]))
-                    for b in range(3)]
 
         def signals(name, numbers, values, domain):
             """Keep words in signals: each bit of one is used, and an expression would be there for each."""
@@ -205,30 +202,51 @@ class Cluster(wiring.Component):
         # Columns first: each tap row by turn_x.
         with m.If(self.read.weights):
             lines = [signals("turned", range(3 * y, 3 * y + 3),
-                             turned(taps[3 * y:3 * y + 3], self.read.turn_x), m.d.sync) for y in range(3)]
+                             _turned(taps[3 * y:3 * y + 3], self.read.turn_x), m.d.sync) for y in range(3)]
         read = Signal.like(self.read, name="turning", reset_less=True)
         m.d.sync += read.eq(self.read)
-        columns = [signals("weights", range(x, BANKS, 3), turned([line[x] for line in lines], read.turn_y),
+        columns = [signals("weights", range(x, BANKS, 3), _turned([line[x] for line in lines], read.turn_y),
                            m.d.comb) for x in range(3)]
-        shift = max(spec.fraction_bits)
-        taking = [Signal(name=f"taking{bank}") for bank in range(BANKS)]
-        if spec.frugal:
-            m.d.comb += [taking[b].eq(read.adding[b] | self.read.zero) for b in range(BANKS)]
-        else:  # zeros follow the last weights, and a reset
-            weighted = Signal(init=1)
-            m.d.sync += weighted.eq(read.weights)
-            m.d.comb += [signal.eq(read.weights | weighted) for signal in taking]
-        addends = [[Signal(signed(spec.weight_bits + shift), name=f"addend{bank}_{lane}", reset_less=True)
-                    for lane in range(spec.lanes)] for bank in range(BANKS)]
+        taking = Signal()
+        weighted = Signal(init=1)  # zeros follow the last weights, and a reset
+        m.d.sync += weighted.eq(read.weights)
+        m.d.comb += taking.eq(read.weights | weighted)
+        addends = self._addends()
         for bank, lane in product(range(BANKS), range(spec.lanes)):
-            weight = columns[bank % 3][bank // 3].word_select(lane, spec.weight_bits).as_signed()
-            scaled = [weight << f for f in spec.fraction_bits]
-            chosen = scaled[0]
-            for index in range(1, len(scaled)):
-                chosen = Mux(read.fraction == index, scaled[index], chosen)
-            with m.If(taking[bank]):
-                m.d.sync += addends[bank][lane].eq(Mux(read.weights, chosen, 0))
+            scaled = self._scaled(columns[bank % 3][bank // 3], lane, read.fraction)
+            with m.If(taking):
+                m.d.sync += addends[bank][lane].eq(Mux(read.weights, scaled, 0))
         return addends
+
+    def _turned(self, m, taps):
+        """Return what `_turn` returns with fewer registers: those of weights, where they are in their banks."""
+        spec = self._spec
+        read = Signal.like(self.read, name="turning", reset_less=True)
+        fraction = Signal.like(self.read.fraction)
+        m.d.sync += [read.eq(self.read), fraction.eq(read.fraction)]
+        lines = [_turned(taps[3 * y:3 * y + 3], read.turn_x) for y in range(3)]
+        columns = [_turned([line[x] for line in lines], read.turn_y) for x in range(3)]
+        addends = self._addends()
+        for bank in range(BANKS):
+            word = Signal(spec.lanes * spec.weight_bits, name=f"weights{bank}", reset_less=True)
+            with m.If(read.adding[bank]):
+                m.d.sync += word.eq(columns[bank % 3][bank // 3])
+            m.d.comb += [addends[bank][lane].eq(self._scaled(word, lane, fraction))
+                         for lane in range(spec.lanes)]
+        return addends
+
+    def _addends(self):
+        spec = self._spec
+        return [[Signal(signed(spec.weight_bits + max(spec.fraction_bits)), name=f"addend{bank}_{lane}",
+                        reset_less=True) for lane in range(spec.lanes)] for bank in range(BANKS)]
+
+    def _scaled(self, word, lane, fraction):
+        """Return a lane's weight of a word, shifted."""
+        weight = word.word_select(lane, self._spec.weight_bits).as_signed()
+        chosen, *others = (weight << bits for bits in self._spec.fraction_bits)
+        for index, scaled in enumerate(others, 1):
+            chosen = Mux(fraction == index, scaled, chosen)
+        return chosen
 
     def _banks(self, m, addends, swept):
         """Return the words that the state banks read."""
@@ -251,18 +269,32 @@ class Cluster(wiring.Component):
                 m, bank, read=read, read_row=read_row, write=self.add.write[bank],
                 store=self.add.store[bank] if spec.frugal else self.add.write[bank],
                 row=self.add.rows[bank], forward=self.add.forward[bank].as_value(), addend=Cat(addends[bank]))
-            m.d.comb += base.eq(Mux(forward[1], swept[bank], Mux(forward[0], added, old)))
+            summed = Mux(forward[0], added, old)
+            m.d.comb += base.eq(summed if spec.frugal else Mux(forward[1], swept[bank], summed))
             sums = [Signal(signed(spec.state_bits), name=f"sum{bank}_{lane}") for lane in range(spec.lanes)]
             for lane in range(spec.lanes):
-                total = base[lane] + addend.word_select(lane, len(addends[bank][lane])).as_signed()
+                weight = addend.word_select(lane, len(addends[bank][lane])).as_signed()
+                if spec.frugal and not spec.saturate:
+                    low, moves, high = _sum_of_halves(base[lane], weight)
+                    m.d.comb += sums[lane].eq(Cat(low, high))
+                    with m.If(write & ~store):
+                        m.d.sync += added[lane][:len(low)].eq(low)
+                        with m.If(moves | ~forward[0]):
+                            m.d.sync += added[lane][len(low):].eq(high)
+                    continue
+                total = base[lane] + weight
                 # Else modulo 2**state_bits: the network's proof says that it never wraps.
                 m.d.comb += sums[lane].eq(clipped(total, spec.state_bits) if spec.saturate else total)
-            # A frugal bank keeps a sum for the next operation, or writes it: never both.
-            with m.If(write & ~store if spec.frugal else write):
-                m.d.sync += added.as_value().eq(Cat(sums))
+                # A frugal bank keeps a sum for the next operation, or writes it: never both.
+                with m.If(write & ~store if spec.frugal else write):
+                    m.d.sync += added[lane].eq(sums[lane])
+            stored = Cat(sums)
+            if spec.frugal:  # what the memory does not take, it does not see
+                stored = (stored & (store & ~forward[1]).replicate(len(stored))
+                          | swept[bank].as_value() & forward[1].replicate(len(stored)))
             m.d.comb += [
                 ram.r_port.en.eq(read), ram.r_port.addr.eq(read_row),
-                ram.w_port.en.eq(store), ram.w_port.addr.eq(row), ram.w_port.data.eq(Cat(sums)),
+                ram.w_port.en.eq(store), ram.w_port.addr.eq(row), ram.w_port.data.eq(stored),
             ]
             states.append(old)
         return states
@@ -301,7 +333,7 @@ class Cluster(wiring.Component):
         result = Signal(held * bits, reset_less=True)
         nonzero = Signal(reset_less=True)
         m.submodules.lif = path = LifDatapath(
-            chunk, bits, saturate=spec.saturate, registers=_lif_registers(spec))
+            chunk, bits, saturate=spec.saturate, registers=_lif_registers(spec), frugal=spec.frugal)
         words = [Const(0, bits)] * padded
         for neuron in range(total):
             words[places[neuron]] = states[neuron % BANKS][neuron // BANKS]
@@ -310,15 +342,26 @@ class Cluster(wiring.Component):
         m.d.comb += line.eq(Mux(self.r_load, _choose(bank, [Const(b // 3) for b in range(BANKS)]), lif.chunk))
         with m.If(lif.load | self.r_load):
             m.d.sync += row.eq(_choose(line, [Cat(words[n:n + held]) for n in range(0, padded, held)]))
-        if not spec.staggered:
+        # Frugal ones choose a chunk, and put a result where it belongs: each bit is clocked once for a row.
+        chosen = spec.frugal and not spec.staggered
+        if not spec.staggered and not chosen:
             with m.Elif(lif.shift):
                 m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < padded else row)
         fired = Signal(padded, reset_less=True)
         with m.If(lif.collect):
-            m.d.sync += [
-                result.eq(shifted(result, Cat(path.v_next))), fired.eq(shifted(fired, path.spike)),
-                nonzero.eq(Cat(path.v_next).any() | (nonzero & ~lif.first)),
-            ]
+            m.d.sync += nonzero.eq(Cat(path.v_next).any() | (nonzero & ~lif.first))
+        found = (result, Cat(path.v_next)), (fired, path.spike)
+        if chosen:
+            coming = lif.first
+            for number in range(spec.sweep_cycles):
+                with m.If(coming):
+                    m.d.sync += [register.word_select(number, len(value)).eq(value) for register, value in found]
+                later = Signal(name=f"chunk{number + 1}")
+                m.d.sync += later.eq(coming)
+                coming = later
+        else:
+            with m.If(lif.collect):
+                m.d.sync += [register.eq(shifted(register, value)) for register, value in found]
         m.d.comb += [path.valid.eq(lif.shift), self.nonzero.eq(nonzero)]
         for neuron, place in enumerate(places[:total]):
             lane, b = divmod(neuron, BANKS)
@@ -349,16 +392,19 @@ class Cluster(wiring.Component):
             of_lanes = [{name: _choose(turn, [p[name] for p in sets[n * turns:(n + 1) * turns]])
                          for name in sets[0]} for n in range(lanes)]
             chosen_sets = [of_lanes[i // BANKS] for i in range(chunk)]
-        for i, chosen in enumerate(chosen_sets):
-            leak = chosen["leak"]
+        first = Signal(chunk * bits)
+        m.d.comb += first.eq(_choose(lif.chunk, [row.word_select(number, chunk * bits)
+                                                 for number in range(spec.sweep_cycles)]) if chosen else row)
+        for i, parameters in enumerate(chosen_sets):
+            leak = parameters["leak"]
             if spec.cuba:
-                leak = Mux(lif.synapse, chosen["synapse_leak"], leak)
+                leak = Mux(lif.synapse, parameters["synapse_leak"], leak)
             m.d.comb += [
-                path.v[i].eq(row[i * bits:(i + 1) * bits]),
-                path.addend[i].eq(chosen["bias"]),
-                path.threshold[i].eq(chosen["threshold"]),
+                path.v[i].eq(first.word_select(i, bits)),
+                path.addend[i].eq(parameters["bias"]),
+                path.threshold[i].eq(parameters["threshold"]),
                 path.leak[i].eq(leak),
-                path.reset_value[i].eq(chosen["reset_value"]),
+                path.reset_value[i].eq(parameters["reset_value"]),
             ]
         m.d.comb += [path.reset.eq(lif.reset), path.leaky.eq(lif.leaky), path.fire.eq(lif.fire),
                      path.lo.eq(lif.lo), path.hi.eq(lif.hi)]
@@ -388,6 +434,29 @@ class Cluster(wiring.Component):
         names = PARAMETERS if spec.cuba else PARAMETERS[:-1]
         return [{name: held[i * spec.state_bits:(i + 1) * spec.state_bits] for i, name in enumerate(names)}
                 for held in lanes]
+
+
+def _sum_of_halves(state, weight):
+    """Return the low half of ``state + weight``, whether the high one moves, and the high one.
+
+    The low half has the weight's bits without its sign. A sign goes to all bits of a sum's high half, and is
+    mostly undone by the carry: here they are one step up, down, or none, and wires beyond stand still.
+    """
+    width = len(weight) - 1
+    total = state[:width] + weight[:-1]
+    carry, sign = total[width], weight[-1]
+    up, down = carry & ~sign, ~carry & sign
+    high, steps = state[width:], []
+    for bit in high:
+        steps.append(up | down)
+        up, down = up & bit, down & ~bit
+    return total[:width], steps[0], high ^ Cat(steps)
+
+
+def _turned(words, turn):
+    """Return three words turned: the first ``turn`` places further."""
+    return [Mux(turn == 0, words[b], Mux(turn == 1, words[(b - 1) % 3], words[(b - 2) % 3]))
+            for b in range(3)]
 
 
 def _choose(index, values):

@@ -286,7 +286,7 @@ class ConvEngine(wiring.Component):
             # Registers, as they go to every bit of every state. Frugal banks that add nothing look at a sum
             # that stands still, whatever the memory shows.
             kept = same[b] | ~adding[b] if spec.frugal else same[b]
-            m.d.sync += forward[b].eq(Mux(sweep.finishing, Forward.SWEPT,
+            m.d.sync += forward[b].eq(Mux(sweep.finishing, Forward.KEPT if spec.frugal else Forward.SWEPT,
                                           Mux(kept, Forward.ADDED, Forward.MEMORY)))
         swept = Signal()
         m.d.sync += swept.eq(sweep.finishing)
@@ -297,11 +297,11 @@ class ConvEngine(wiring.Component):
             m.d.sync += window.eq(1)
         with m.Elif(self.execute):
             m.d.sync += window.eq(0)
+        weighed = read if spec.frugal else stages[0]  # whose weights are read
         for cluster in clusters:
             m.d.comb += [
-                cluster.weight_en.eq(address.o_valid | sweep.weight_en),
-                cluster.weight_row.eq(Mux(sweep.weight_en, sweep.weight_row,
-                                          address.o.weight_row)),
+                cluster.weight_en.eq(weighed.valid | sweep.weight_en),
+                cluster.weight_row.eq(Mux(sweep.weight_en, sweep.weight_row, weighed.op.weight_row)),
                 cluster.read.weights.eq(read.valid),
                 cluster.read.turn_y.eq(read.op.turn_y), cluster.read.turn_x.eq(read.op.turn_x),
                 cluster.read.fraction.eq(i.fraction),
@@ -311,7 +311,7 @@ class ConvEngine(wiring.Component):
             if spec.frugal:  # the operation that takes a sum writes its own to the same place
                 m.d.comb += [
                     cluster.read.banks.as_value().eq((adds & ~finds) | single.replicate(BANKS)),
-                    cluster.read.adding.as_value().eq(adds), cluster.read.zero.eq(sweep.finishing),
+                    cluster.read.adding.as_value().eq(adds),
                     cluster.add.store.as_value().eq(cluster.add.write.as_value() & ~(adding & same)),
                 ]
             for b in range(BANKS):

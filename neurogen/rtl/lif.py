@@ -51,6 +51,8 @@ class LifDatapath(wiring.Component):
         Clip ``s`` to that width.
     registers
         More of them, each a cycle of latency: 1 behind the last stage, 2 also before the first.
+    frugal
+        For ASICs: what follows a spike is chosen before the first registers, of which there are fewer then.
 
     Members
     -------
@@ -75,11 +77,13 @@ class LifDatapath(wiring.Component):
 
     LATENCY = 3
 
-    def __init__(self, lanes: int, state_bits: int, *, saturate: bool = False, registers: int = 0):
+    def __init__(self, lanes: int, state_bits: int, *, saturate: bool = False, registers: int = 0,
+                 frugal: bool = False):
         self._lanes = check_int("Lane count", lanes, minimum=1)
         self._bits = check_int("State width", state_bits, minimum=4, maximum=32, unit="bits")
         self._saturate = bool(saturate)
         self._registers = check_int("Register count", registers, minimum=0, maximum=2)
+        self._frugal = bool(frugal)
         vector = signed(state_bits)
         super().__init__({
             "valid": In(1, init=1),
@@ -116,7 +120,8 @@ class LifDatapath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if self._registers:
-            m.submodules.path = path = LifDatapath(self._lanes, self._bits, saturate=self._saturate)
+            m.submodules.path = path = LifDatapath(self._lanes, self._bits, saturate=self._saturate,
+                                                     frugal=self._frugal)
             for name, member in self.signature.members.items():
                 ours, theirs = getattr(self, name), getattr(path, name)
                 source, target = (ours, theirs) if member.flow == In else (theirs, ours)
@@ -138,7 +143,7 @@ class LifDatapath(wiring.Component):
                      zero.eq(self.reset == ResetMode.ZERO)]
         for lane in range(self._lanes):
             s, other, spike, leak = self._compare(m, lane, fires, zero)
-            u, excess = self._multiply(m, s, other, spike, leak)
+            u, excess = self._multiply(m, other if self._frugal else Mux(spike, other, s), leak)
             self._finish(m, lane, u, excess)
             late = self._delay(m, range(1, 3), s=s, spike=spike)
             m.d.comb += [self.integrated[lane].eq(late["s"]), self.spike[lane].eq(late["spike"])]
@@ -154,7 +159,10 @@ class LifDatapath(wiring.Component):
         return values
 
     def _compare(self, m, lane, fires, zero):
-        """Stage 1: the sum, what replaces it after a spike, and whether there is one."""
+        """Stage 1: the sum, what replaces it after a spike, and whether there is one.
+
+        In a frugal data path the second is what remains, after a spike or without one.
+        """
         bits = self._bits
         threshold = self.threshold[lane]
         total, difference = Signal(signed(bits)), Signal(signed(bits))
@@ -170,10 +178,11 @@ class LifDatapath(wiring.Component):
         other = Signal(signed(bits), reset_less=True)
         spike = Signal(reset_less=True)
         leak = Signal(min(bits, LEAK_BITS), reset_less=True)
+        fallen = Mux(zero, self.reset_value[lane], difference)
         with m.If(self.valid):
             m.d.sync += [
                 s.eq(total),
-                other.eq(Mux(zero, self.reset_value[lane], difference)),
+                other.eq(Mux(fired, fallen, total) if self._frugal else fallen),
                 spike.eq(fired),
                 leak.eq(self.leak[lane]),
             ]
@@ -181,12 +190,12 @@ class LifDatapath(wiring.Component):
                 m.d.sync += leak.eq(0)
         return s, other, spike, leak
 
-    def _multiply(self, m, s, other, spike, leak):
+    def _multiply(self, m, left, leak):
         """Stage 2: ``u``, and what leaks, rounded away from zero: ``floor + round``."""
         bits, fraction = self._bits, DECAY_ONE.bit_length() - 1
         after = Signal(signed(bits))
         product = Signal(signed(bits + LEAK_BITS))
-        m.d.comb += [after.eq(Mux(spike, other, s)), product.eq(after * leak)]
+        m.d.comb += [after.eq(left), product.eq(after * leak)]
         u = Signal(signed(bits), reset_less=True)
         # |floor(u * leak / 4096)| <= |u| as leak <= 4096, so that it fits.
         excess = Signal(data.StructLayout({"floor": signed(bits), "round": 1}), reset_less=True)
