@@ -172,8 +172,8 @@ class ConvEngine(wiring.Component):
     def _sources(self, m, i, start, spike_row, extractor, spikes, feeder, emitter, address, dispatcher):
         """Events from the stream and from spikes, to the address generator and the output."""
         spec = self._spec
-        m.submodules.i_buffer = i_buffer = SkidBuffer(32)
-        m.submodules.o_buffer = o_buffer = SkidBuffer(32)
+        m.submodules.i_buffer = i_buffer = SkidBuffer(32, frugal=spec.frugal)
+        m.submodules.o_buffer = o_buffer = SkidBuffer(32, frugal=spec.frugal)
         connect(m, flipped(self.i_events), i_buffer.i)
         connect(m, i_buffer.o, feeder.i_words)
         connect(m, emitter.o_words, o_buffer.i)

@@ -178,6 +178,10 @@ class Extractor(wiring.Component):
             m.d.sync += [self.busy.eq(0), self.done.eq(1)]
         return m
 
+    def _moves(self, m, valid):
+        """Return the condition for registers that mean something only with ``valid``."""
+        return m.If(valid if self._spec.frugal else 1)
+
     def _scan(self, m, active):
         """Stage 1: addresses of the rows with spikes."""
         left = Signal(self._count_bits)        # rows whose flags are not loaded
@@ -197,8 +201,9 @@ class Extractor(wiring.Component):
         ]
         m.d.sync += fresh.eq(1)
         with m.If(take):
-            m.d.sync += [o.valid.eq(flags.any()), flags.eq(rest),
-                         o.row.eq(Cat(_encode(_first(flags)), here))]
+            m.d.sync += [o.valid.eq(flags.any()), flags.eq(rest)]
+            with self._moves(m, flags.any()):
+                m.d.sync += o.row.eq(Cat(_encode(_first(flags)), here))
         with m.If(load):
             inside = Cat(i < left for i in range(BLOCK))
             m.d.sync += [flags.eq(self.sr_flags & inside), here.eq(block), block.eq(block + 1),
@@ -223,9 +228,11 @@ class Extractor(wiring.Component):
             taken.eq(~found.valid | (arrived & take)),
         ]
         with m.If(take):
-            m.d.sync += [o.valid.eq(found.valid & arrived), o.row.eq(found.row), o.place.y.eq(place.y),
-                         o.place.high.eq(Mux(self.vector, BANKS * distance, place.high)),
-                         o.place.x.eq(Mux(self.vector, 0, x))]
+            m.d.sync += o.valid.eq(found.valid & arrived)
+            with self._moves(m, found.valid):
+                m.d.sync += [o.row.eq(found.row), o.place.y.eq(place.y),
+                             o.place.high.eq(Mux(self.vector, BANKS * distance, place.high)),
+                             o.place.x.eq(Mux(self.vector, 0, x))]
         with m.If(self.start):
             m.d.sync += [row.eq(self.base), place.eq(0), line_left.eq(self.tiles_x),
                          group_left.eq(self.tiles)]
@@ -250,7 +257,9 @@ class Extractor(wiring.Component):
         m.d.comb += [taken.eq(~o.valid | take), self.r_row.eq(wanted.row),
                      self.r_en.eq(wanted.valid & taken)]
         with m.If(taken):
-            m.d.sync += [o.valid.eq(wanted.valid), o.place.eq(wanted.place)]
+            m.d.sync += o.valid.eq(wanted.valid)
+            with self._moves(m, wanted.valid):
+                m.d.sync += o.place.eq(wanted.place)
         active += [o.valid]
         return o, take
 
@@ -265,7 +274,7 @@ class Extractor(wiring.Component):
         m.d.comb += fresh.eq(Cat(self.r_data.word_select(k, width).any() for k in range(len(flags))))
 
         m.submodules.words = words = SkidBuffer(data.StructLayout(
-            {"bits": width, "high": C_BITS, "y": Y_BITS, "x": X_BITS}))
+            {"bits": width, "high": C_BITS, "y": Y_BITS, "x": X_BITS}), frugal=spec.frugal)
         first = Signal(len(flags))
         rest = flags & (flags - 1)
         word = words.i.p
@@ -285,8 +294,9 @@ class Extractor(wiring.Component):
             taken.eq((rest == 0) & (words.i.ready | (flags == 0))),
         ]
         with m.If(taken):
-            m.d.sync += [flags.eq(fresh & row.valid.replicate(len(flags))), bits.eq(self.r_data),
-                         place.eq(row.place)]
+            m.d.sync += flags.eq(fresh & row.valid.replicate(len(flags)))
+            with self._moves(m, row.valid):
+                m.d.sync += [bits.eq(self.r_data), place.eq(row.place)]
         with m.Elif(words.i.ready):
             m.d.sync += flags.eq(rest)
         active += [flags.any(), words.o.valid]
@@ -309,16 +319,14 @@ class Extractor(wiring.Component):
             words.ready.eq((rest == 0) & (room | (bits == 0))),
         ]
         with m.If(room):
-            m.d.sync += [
-                self.o_events.valid.eq(bits.any()),
-                event.c.eq(Cat(_encode(_first(bits)), place.high)),
-                event.y.eq(place.y),
-                event.x.eq(place.x),
-                bits.eq(rest),
-            ]
+            m.d.sync += [self.o_events.valid.eq(bits.any()), bits.eq(rest)]
+            with self._moves(m, bits.any()):
+                m.d.sync += [event.c.eq(Cat(_encode(_first(bits)), place.high)), event.y.eq(place.y),
+                             event.x.eq(place.x)]
         with m.If(words.ready):
-            m.d.sync += [bits.eq(words.p.bits & words.valid.replicate(width)),
-                         place.high.eq(words.p.high), place.y.eq(words.p.y), place.x.eq(words.p.x)]
+            m.d.sync += bits.eq(words.p.bits & words.valid.replicate(width))
+            with self._moves(m, words.valid):
+                m.d.sync += [place.high.eq(words.p.high), place.y.eq(words.p.y), place.x.eq(words.p.x)]
         active += [bits.any(), self.o_events.valid]
 
 

@@ -32,6 +32,8 @@ class SkidBuffer(wiring.Component):
     ----------
     shape
         Shape of the payload, of at least one bit.
+    frugal
+        The output changes only with a word, so that its clock can be gated.
 
     Members
     -------
@@ -39,8 +41,9 @@ class SkidBuffer(wiring.Component):
     o : ``Out(stream.Signature(shape))``
     """
 
-    def __init__(self, shape: ShapeLike):
+    def __init__(self, shape: ShapeLike, *, frugal: bool = False):
         _check_shape(shape)
+        self._frugal = bool(frugal)
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
@@ -59,7 +62,9 @@ class SkidBuffer(wiring.Component):
             with m.If(taken):
                 m.d.sync += [front.eq(spare), taken.eq(0)]
             with m.Else():
-                m.d.sync += [front.eq(Value.cast(self.i.payload)), valid.eq(self.i.valid)]
+                m.d.sync += valid.eq(self.i.valid)
+                with m.If(self.i.valid if self._frugal else 1):
+                    m.d.sync += front.eq(Value.cast(self.i.payload))
         with m.Elif(self.i.valid & self.i.ready):
             m.d.sync += [spare.eq(Value.cast(self.i.payload)), taken.eq(1)]
         return m

@@ -134,7 +134,8 @@ class SweepControl(wiring.Component):
             trail = [index]
             for age in range(finish_at):
                 trail.append(Signal.like(index, name=f"index{age + 1}"))
-                m.d.sync += trail[-1].eq(trail[-2])
+                with m.If(line[age] if spec.frugal else 1):
+                    m.d.sync += trail[-1].eq(trail[-2])
             m.d.comb += [read.eq(trail[lead]), written.eq(trail[write_at]), finished.eq(trail[-1])]
             coming = trail[-2]  # what `finished` is in the next cycle
         else:
