@@ -40,10 +40,11 @@ _NETLISTS = {"design": "design", "pdk": "kit", "cells": "cells", "registers": "r
              "gates": "gating cells", "area": "area µm² without SRAM", "sram": "SRAM µm²", "macros": "macros"}
 
 
-def specification(lanes: int, *, frugal: bool = True) -> MegaSpec:
+def specification(lanes: int, *, frugal: bool = True, weight_registers: bool = False) -> MegaSpec:
     """Return the accelerator that is measured: one cluster, memories that just hold the layer."""
-    return MegaSpec(lanes=lanes, weight_bits=6, state_bits=13, state_depth=64, weight_depth=64,
-                    spike_depth=64, program_depth=64, sweep_cycles=min(4, lanes), frugal=frugal)
+    return MegaSpec(lanes=lanes, weight_bits=6, state_bits=13, state_depth=64,
+                    weight_depth=40 if weight_registers else 64, spike_depth=64, program_depth=64,
+                    sweep_cycles=min(4, lanes), frugal=frugal, weight_registers=weight_registers)
 
 
 def memory_kit(name: str, folder: Path) -> Pdk:
@@ -54,7 +55,8 @@ def memory_kit(name: str, folder: Path) -> Pdk:
 
 
 def measure(design: str, kit: str, densities: tuple[float, ...], folder: Path, *, script: str = "tuned",
-            period: float = 20e-9, frugal: bool = True) -> tuple[list[dict], dict]:
+            period: float = 20e-9, frugal: bool = True,
+            weight_registers: bool = False) -> tuple[list[dict], dict]:
     """Return rows of energies, and the row of the netlist; what is in ``folder`` is used again.
 
     Parameters
@@ -65,12 +67,14 @@ def measure(design: str, kit: str, densities: tuple[float, ...], folder: Path, *
         One of `asic.synth.SCRIPTS`.
     period
         Clock period in s.
-    frugal
+    frugal, weight_registers
         Of the accelerator; see `MegaSpec`.
     """
     kind, _, lanes = design.partition("-")
     check_choice("Design", kind, ("lif", "mega"))
-    title = design + ("" if frugal or kind == "lif" else ", not frugal")
+    title = design
+    if kind == "mega":
+        title += ("" if frugal else ", not frugal") + (", weights in registers" if weight_registers else "")
     folder = folder / f"{title.replace(', ', '-').replace(' ', '-')}-{kit}-{script}"
     folder.mkdir(parents=True, exist_ok=True)
     pdk = memory_kit(kit, folder)
@@ -78,7 +82,7 @@ def measure(design: str, kit: str, densities: tuple[float, ...], folder: Path, *
     if kind == "lif":
         verilog = to_verilog(LifArray(neurons, weight_bits=8), "lif")
     else:
-        spec = specification(int(lanes), frugal=frugal)
+        spec = specification(int(lanes), frugal=frugal, weight_registers=weight_registers)
         verilog = to_verilog(Mega(spec), "mega")
     if not (folder / "area.json").exists():  # written last
         synthesise(verilog, kind, pdk, folder, script=script, period=period, flat=kind == "lif")
@@ -117,6 +121,8 @@ def main() -> None:
     parser.add_argument("--design", action="append", help="lif, or mega- and lanes (default: lif, mega-8)")
     parser.add_argument("--script", choices=tuple(SCRIPTS), default="tuned", help="of the synthesis")
     parser.add_argument("--no-frugal", action="store_true", help="the accelerator without MegaSpec.frugal")
+    parser.add_argument("--weight-registers", action="store_true",
+                        help="the accelerator with MegaSpec.weight_registers")
     parser.add_argument("--folder", type=Path, default=Path("build/energy"), help="netlists and figures")
     parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
     options = parser.parse_args()
@@ -125,7 +131,8 @@ def main() -> None:
         for kit in options.pdk or KITS:
             found, netlist = measure(design, kit, tuple(options.density or DENSITIES),
                                      options.folder.absolute(), script=options.script,
-                                     frugal=not options.no_frugal)
+                                     frugal=not options.no_frugal,
+                                     weight_registers=options.weight_registers)
             rows, netlists = rows + found, [*netlists, netlist]
     report("Netlists", _NETLISTS, netlists)
     report("pJ per synaptic operation, after synthesis (no wires, no clock tree)", _COLUMNS, rows,

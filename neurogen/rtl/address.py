@@ -137,9 +137,14 @@ class AddressGenerator(wiring.Component):
             self.accepted.eq(self.i_events.valid & self.i_events.ready & inside),
         ]
         with m.If(self.i_events.ready):
-            m.d.sync += [event.valid.eq(self.i_events.valid & inside),
-                         event.c.eq(p.c), event.y.eq(y), event.x.eq(x)]
+            m.d.sync += event.valid.eq(self.i_events.valid & inside)
+            with self._moves(m, self.i_events.valid):
+                m.d.sync += [event.c.eq(p.c), event.y.eq(y), event.x.eq(x)]
         return event
+
+    def _moves(self, m, valid):
+        """Return the condition for registers that mean something only with ``valid``."""
+        return m.If(valid if self._spec.frugal else 1)
 
     def _anchor(self, m, event, taken, last):
         """Stage 2: anchor and parity of the window, products of the weight address."""
@@ -151,8 +156,9 @@ class AddressGenerator(wiring.Component):
         }))
         m.d.comb += taken.eq(~result.valid | last)
         with m.If(taken):
+            m.d.sync += result.valid.eq(event.valid)
+        with m.If(taken & (event.valid if self._spec.frugal else 1)):
             m.d.sync += [
-                result.valid.eq(event.valid),
                 result.y.eq(Mux(i.stride2, pad_y >> 1, pad_y) - i.off_y),
                 result.x.eq(Mux(i.stride2, pad_x >> 1, pad_x) - i.off_x),
                 result.odd_y.eq(i.stride2 & pad_y[0]),
@@ -201,14 +207,15 @@ class AddressGenerator(wiring.Component):
         x, taps_x = axis(event.x, event.odd_x, sub_x)
         ops = i.ops[:bits]
         full = Mux(i.dense, BANKS * spec.total_lanes, spec.total_lanes)
-        m.d.sync += [
-            window.valid.eq(event.valid),
-            window.y.eq(y), window.x.eq(x), window.taps_y.eq(taps_y), window.taps_x.eq(taps_x),
-            window.weight_row.eq(event.row_c + event.row_y + event.row_x + number[:bits]
-                                 + Mux(event.odd_x, ops, 0) + Mux(event.odd_y, ops << 1, 0)),
-            window.base.eq(i.state_base + base),
-            window.lanes.eq(Mux(last_group, i.last_lanes, full)),
-        ]
+        m.d.sync += window.valid.eq(event.valid)
+        with self._moves(m, event.valid):
+            m.d.sync += [
+                window.y.eq(y), window.x.eq(x), window.taps_y.eq(taps_y), window.taps_x.eq(taps_x),
+                window.weight_row.eq(event.row_c + event.row_y + event.row_x + number[:bits]
+                                     + Mux(event.odd_x, ops, 0) + Mux(event.odd_y, ops << 1, 0)),
+                window.base.eq(i.state_base + base),
+                window.lanes.eq(Mux(last_group, i.last_lanes, full)),
+            ]
         return window
 
     def _divide(self, m, window):
@@ -220,20 +227,23 @@ class AddressGenerator(wiring.Component):
             "weight_row": window.weight_row.shape(), "base": window.base.shape(),
             "lanes": window.lanes.shape(),
         }))
-        m.d.sync += [tile.valid.eq(window.valid), tile.weight_row.eq(window.weight_row),
-                     tile.base.eq(window.base), tile.lanes.eq(window.lanes)]
+        m.d.sync += tile.valid.eq(window.valid)
+        with self._moves(m, window.valid):
+            m.d.sync += [tile.weight_row.eq(window.weight_row), tile.base.eq(window.base),
+                         tile.lanes.eq(window.lanes)]
         for axis, taps, size, bits in (("y", window.taps_y, i.out_h, Y_BITS),
                                        ("x", window.taps_x, i.out_w, X_BITS)):
             first = window[axis]
             # A window with any tap inside the map starts at -2 or later; three more makes it
             # positive, and its tile one too large.
             quotient, remainder = _divide_by_3((first + 3).as_unsigned()[:bits + 1])
-            m.d.sync += [
-                tile[f"tile_{axis}"].eq(quotient),
-                tile[f"turn_{axis}"].eq(remainder),
-                tile[f"taps_{axis}"].eq(taps & Mux(i.dense, 0b111, Cat(
-                    (first + tap >= 0) & (first + tap < size) for tap in range(3)))),
-            ]
+            with self._moves(m, window.valid):
+                m.d.sync += [
+                    tile[f"tile_{axis}"].eq(quotient),
+                    tile[f"turn_{axis}"].eq(remainder),
+                    tile[f"taps_{axis}"].eq(taps & Mux(i.dense, 0b111, Cat(
+                        (first + tap >= 0) & (first + tap < size) for tap in range(3)))),
+                ]
         return tile
 
     def _locate(self, m, tile):
@@ -249,12 +259,14 @@ class AddressGenerator(wiring.Component):
         if self._spec.overlap:
             fields["final"] = bits + 2
         place = Signal(data.StructLayout(fields))
-        m.d.sync += [place[name].eq(tile[name]) for name in
-                     ("valid", "turn_y", "turn_x", "taps_y", "taps_x", "weight_row", "lanes")]
-        # Without the line and the column of tiles that `_divide` added.
-        m.d.sync += place.row.eq(final - i.out_tiles_x - 1)
-        if self._spec.overlap:
-            m.d.sync += place.final.eq(final)
+        m.d.sync += place.valid.eq(tile.valid)
+        with self._moves(m, tile.valid):
+            m.d.sync += [place[name].eq(tile[name]) for name in
+                         ("turn_y", "turn_x", "taps_y", "taps_x", "weight_row", "lanes")]
+            # Without the line and the column of tiles that `_divide` added.
+            m.d.sync += place.row.eq(final - i.out_tiles_x - 1)
+            if self._spec.overlap:
+                m.d.sync += place.final.eq(final)
         return place
 
     def _gate(self, m, place, move):
@@ -275,14 +287,18 @@ class AddressGenerator(wiring.Component):
         m.d.sync += clear.eq(~self.guarded | (final < self.guard_low)
                              | (first >= self.guard_high))
         with m.If(move):
-            m.d.sync += gate.eq(place)
+            with self._moves(m, place.valid):
+                m.d.sync += gate.eq(place)
+            m.d.sync += gate.valid.eq(place.valid)
         return gate, passed
 
     def _spread(self, m, place, valid):
         """Stage 6: row and tap of each bank."""
         i, o = self.instruction, self.o
-        m.d.sync += [self.o_valid.eq(valid), o.weight_row.eq(place.weight_row),
-                     o.turn_y.eq(place.turn_y), o.turn_x.eq(place.turn_x)]
+        m.d.sync += self.o_valid.eq(valid)
+        with self._moves(m, valid):
+            m.d.sync += [o.weight_row.eq(place.weight_row), o.turn_y.eq(place.turn_y),
+                         o.turn_x.eq(place.turn_x)]
         count = {"y": sum(place.taps_y[tap] for tap in range(3)),
                  "x": sum(place.taps_x[tap] for tap in range(3))}
         taps = Mux(i.dense, 1, count["y"] * count["x"])
@@ -298,10 +314,11 @@ class AddressGenerator(wiring.Component):
         for y in range(3):
             down = Mux(place.turn_y > y, i.out_tiles_x, 0)
             for x in range(3):
-                m.d.sync += [
-                    o.rows[3 * y + x].eq(place.row + down + (place.turn_x > x)),
-                    o.write[3 * y + x].eq(valid & rows[y] & columns[x]),
-                ]
+                with self._moves(m, valid):
+                    m.d.sync += [
+                        o.rows[3 * y + x].eq(place.row + down + (place.turn_x > x)),
+                        o.write[3 * y + x].eq(valid & rows[y] & columns[x]),
+                    ]
 
 
 def _divide_by_3(value):

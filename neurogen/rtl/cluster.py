@@ -7,7 +7,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.lif import LifDatapath, clipped
-from neurogen.rtl.memory import Ram
+from neurogen.rtl.memory import Ram, RegisterFile
 from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec
 
 
@@ -177,6 +177,15 @@ class Cluster(wiring.Component):
         """Return the outputs of the tap memories."""
         spec = self._spec
         taps = []
+        if spec.weight_registers:
+            width = spec.lanes * spec.weight_bits
+            m.submodules.weights = file = RegisterFile(BANKS * width, spec.weight_depth, granularity=width)
+            m.d.comb += [
+                file.r_port.en.eq(self.weight_en), file.r_port.addr.eq(self.weight_row),
+                file.w_port.en.eq(self.w_tap), file.w_port.addr.eq(self.w_row),
+                file.w_port.data.eq(self.w_data.replicate(BANKS)),
+            ]
+            return [file.r_port.data.word_select(tap, width) for tap in range(BANKS)]
         for tap in range(BANKS):
             ram = Ram(spec.lanes * spec.weight_bits, spec.weight_depth, collisions=False)
             m.submodules[f"weights{tap}"] = ram

@@ -25,10 +25,13 @@ def connect_counters(m: Module, dispatcher: Dispatcher, cluster: Cluster, *, add
     lanes = spec.total_lanes
     # The count of a row's spikes, in two stages: a bank, then all.
     banks = [Signal(range(lanes + 1), name=f"fired{b}") for b in range(BANKS)]
+    counted = Signal(init=1)  # frugal registers stand still when they are zero
+    if spec.frugal:
+        m.d.sync += counted.eq(sweep.w_en)
     for b in range(BANKS):
         with m.If(sweep.w_en):
             m.d.sync += banks[b].eq(sum(sweep.w_data[b * lanes:(b + 1) * lanes]))
-        with m.Else():
+        with m.Elif(counted):
             m.d.sync += banks[b].eq(0)
     held = address.held if spec.overlap else 0
     m.d.comb += [

@@ -1,6 +1,6 @@
-"""The one memory component that all others store into."""
+"""The one memory component that all others store into, and its form in registers."""
 
-from amaranth.hdl import Module, Shape, ShapeLike
+from amaranth.hdl import Cat, Module, Shape, ShapeLike, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import Out
@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Out
 from neurogen.spec.checks import check_choice, check_int
 
 
-__all__ = ["RAM_STYLES", "Ram"]
+__all__ = ["RAM_STYLES", "Ram", "RegisterFile"]
 
 
 # Values of `ram_style`, and the attributes by which Yosys (and Vivado) choose the kind of memory.
@@ -94,4 +94,63 @@ class Ram(wiring.Component):
             w_port.addr.eq(self.w_port.addr),
             w_port.data.eq(self.w_port.data),
         ]
+        return m
+
+
+class RegisterFile(wiring.Component):
+    """Ports and timing of a `Ram` without collisions, in registers: for few wide words on ASICs.
+
+    A word is clocked when it is written (its enable gates the clock), and only the outgoing and the incoming
+    word move wires when it is read. While a word is shown it must not be written: it would change.
+
+    Parameters
+    ----------
+    width
+        Bits of a word.
+    depth
+        Number of words, at least 2.
+    granularity
+        Bits that one bit of ``w_port.en`` writes; divides the width.
+
+    Members
+    -------
+    r_port, w_port
+        As those of `Ram`.
+    """
+
+    def __init__(self, width: int, depth: int, *, granularity: int):
+        check_int("Word width", width, minimum=1, unit="bits")
+        self._depth = check_int("Memory depth", depth, minimum=2, unit="words")
+        check_int("Granularity", granularity, minimum=1, maximum=width, unit="bits")
+        if width % granularity:
+            raise ValueError(f"Granularity must divide {width}, not {granularity!r}")
+        self._granularity = granularity
+        addr_width = (depth - 1).bit_length()
+        super().__init__({
+            "r_port": Out(ReadPort.Signature(addr_width=addr_width, shape=width)),
+            "w_port": Out(WritePort.Signature(addr_width=addr_width, shape=width, granularity=granularity)),
+        })
+
+    @property
+    def depth(self) -> int:
+        """Number of words."""
+        return self._depth
+
+    def elaborate(self, platform):
+        m = Module()
+        read, write = self.r_port, self.w_port
+        words = [Signal(len(read.data), name=f"word{n}", reset_less=True) for n in range(self._depth)]
+        shown = Signal(self._depth, reset_less=True)
+        with m.If(read.en):
+            m.d.sync += shown.eq(Cat(read.addr == n for n in range(self._depth)))
+        for n, word in enumerate(words):
+            for part, enable in enumerate(write.en):
+                with m.If(enable & (write.addr == n)):
+                    m.d.sync += word.word_select(part, self._granularity).eq(
+                        write.data.word_select(part, self._granularity))
+        masked = [word & bit.replicate(len(word)) for word, bit in zip(words, shown, strict=True)]
+        while len(masked) > 1:  # a tree
+            masked = [left | right for left, right in zip(masked[::2], masked[1::2], strict=False)] + (
+                masked[-1:] if len(masked) % 2 else [])
+        m.d.comb += read.data.eq(masked[0])
         return m

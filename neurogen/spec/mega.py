@@ -122,6 +122,9 @@ class MegaSpec:
         Whether banks do only what an operation needs, for little energy on ASICs: a state that the operation
         just before holds is not read, a sum that the next one replaces is not written, and registers of banks
         that have nothing to add stand still. It costs comparators in the paths of the memories' enables.
+    weight_registers
+        Whether weights are in registers instead of memories: on ASICs, large, but a read takes a tenth of the
+        energy of the smallest SRAM macros.
     """
 
     lanes: int
@@ -142,6 +145,7 @@ class MegaSpec:
     overlap: bool = True
     traffic: bool = True
     frugal: bool = False
+    weight_registers: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "fraction_bits", tuple(self.fraction_bits))

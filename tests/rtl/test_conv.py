@@ -229,7 +229,8 @@ LAYERS = {
     "frugal": ((3, 7, 8), {"kernel": 3, "padding": 1}, {"frugal": True}),
     "frugal and staggered": ((3, 8, 7), {"kernel": 3, "padding": 1},
                              {"sweep_cycles": 3, "staggered": True, "frugal": True}),
-    "frugal, 1x1": ((4, 5, 7), {"kernel": 1}, {"frugal": True, "overlap": False}),
+    "frugal, 1x1": ((4, 5, 7), {"kernel": 1},
+                    {"frugal": True, "overlap": False, "weight_registers": True, "fraction_bits": (0, 2)}),
     "staggered": ((3, 7, 8), {"kernel": 3, "padding": 1}, {"sweep_cycles": 3, "staggered": True}),
 }
 
