@@ -14,6 +14,7 @@ from neurogen.spec.mega import MegaSpec
 SPEC = MegaSpec(lanes=2, clusters=2, weight_bits=4, state_bits=12, state_depth=512, weight_depth=1024,
                 spike_depth=64)
 ALONE = replace(SPEC, overlap=False)
+FRUGAL = replace(SPEC, frugal=True)
 
 
 def ceil(a, b):
@@ -175,7 +176,7 @@ def check(jobs, results):
         assert operations == [op for one in wanted for op in one or ()], instruction
 
 
-@pytest.mark.parametrize("idle, spec", [(0, SPEC), (0.4, SPEC), (0.4, ALONE)])
+@pytest.mark.parametrize("idle, spec", [(0, SPEC), (0.4, SPEC), (0.4, ALONE), (0.4, FRUGAL)])
 def test_convolutions(idle, spec):
     rng, jobs = random.Random(1), []
     for kernel in (1, 3, 5, 7):

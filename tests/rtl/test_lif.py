@@ -43,10 +43,11 @@ def random_vector(rng, lanes, bits):
     return control, lane_values
 
 
-@pytest.mark.parametrize("bits, registers", [(8, 0), (12, 2), (12, 0), (16, 1), (24, 2)])
-def test_datapath_equals_the_contract(bits, registers):
+@pytest.mark.parametrize("bits, registers, frugal", [
+    (8, 0, False), (12, 2, False), (12, 0, True), (16, 1, False), (24, 2, True)])
+def test_datapath_equals_the_contract(bits, registers, frugal):
     lanes, rng, seen = 3, random.Random(bits), set()
-    dut = LifDatapath(lanes, bits, registers=registers)
+    dut = LifDatapath(lanes, bits, registers=registers, frugal=frugal)
     stimulus = [random_vector(rng, lanes, bits) for _ in range(600)]
 
     async def bench(ctx):

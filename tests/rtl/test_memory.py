@@ -8,7 +8,7 @@ from amaranth.hdl import ResetInserter, Signal, signed
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from neurogen.rtl.memory import RAM_STYLES, Ram
+from neurogen.rtl.memory import RAM_STYLES, Ram, RegisterFile
 
 
 def run(dut, bench):
@@ -58,6 +58,37 @@ def test_equals_a_list_of_words(depth, granularity):
 
     run(dut, bench)
     assert seen == {"collision", "held"} | ({"partial"} if granularity else set())
+
+
+@pytest.mark.parametrize("depth, granularity", [(2, 12), (5, 4), (16, 3)])
+def test_register_file_equals_a_list_of_words(depth, granularity):
+    dut, rng = RegisterFile(12, depth, granularity=granularity), random.Random(depth)
+    lanes, seen = 12 // granularity, set()
+
+    async def bench(ctx):
+        words = [rng.randrange(1 << 12) for _ in range(depth)]
+        for addr, word in enumerate(words):
+            await write(ctx, dut, addr, word, (1 << lanes) - 1)
+        shown = None
+        for _ in range(400):
+            r_addr, r_en, w_en = rng.randrange(depth), rng.random() < 0.7, rng.randrange(1 << lanes)
+            w_addr, word = rng.randrange(depth), rng.randrange(1 << 12)
+            shows = r_addr if r_en else shown
+            if w_addr == shows:  # it would change
+                w_en = 0
+            ctx.set(dut.r_port.addr, r_addr)
+            ctx.set(dut.r_port.en, r_en)
+            mask = sum(((1 << granularity) - 1) << part * granularity
+                       for part in range(lanes) if w_en >> part & 1)
+            seen.update(["partial"] * (0 < w_en < (1 << lanes) - 1) + ["held"] * (not r_en))
+            words[w_addr] = words[w_addr] & ~mask | word & mask
+            await write(ctx, dut, w_addr, word, w_en)
+            shown = shows
+            if shown is not None:
+                assert ctx.get(dut.r_port.data) == words[shown]
+
+    run(dut, bench)
+    assert seen == {"held"} | ({"partial"} if lanes > 1 else set())
 
 
 def test_read_is_enabled_if_left_alone():
@@ -116,6 +147,8 @@ def test_verilog_carries_the_style(style):
     (lambda: Ram(0, 4), "Word width must be at least 1 bits, not 0"),
     (lambda: Ram(8, 4, ram_style="ultra"),
      "RAM style must be one of 'auto', 'block', 'distributed', not 'ultra'"),
+    (lambda: RegisterFile(8, 1, granularity=8), "Memory depth must be at least 2 words, not 1"),
+    (lambda: RegisterFile(8, 4, granularity=3), "Granularity must divide 8, not 3"),
 ])
 def test_wrong_parameters(build, message):
     with pytest.raises(ValueError, match=f"^{message}$"):

@@ -15,9 +15,9 @@ from neurogen.spec.events import C_BITS
 from neurogen.spec.mega import MegaSpec
 
 
-def spec(lanes, depth, clusters=1):
+def spec(lanes, depth, clusters=1, frugal=False):
     return MegaSpec(lanes=lanes, clusters=clusters, weight_bits=4, state_bits=12, state_depth=64,
-                    weight_depth=64, spike_depth=depth)
+                    weight_depth=64, spike_depth=depth, frugal=frugal)
 
 
 class Bench(wiring.Component):
@@ -127,9 +127,9 @@ SHAPES = [  # rows, tiles, tiles_x, vector
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])
-@pytest.mark.parametrize("lanes, clusters", [(2, 1), (4, 2), (16, 4)])
-def test_events_equal_the_naive_scan(lanes, clusters, stall):
-    mega, rng = spec(lanes, 256, clusters), random.Random(lanes)
+@pytest.mark.parametrize("lanes, clusters, frugal", [(2, 1, False), (4, 2, True), (16, 4, False)])
+def test_events_equal_the_naive_scan(lanes, clusters, frugal, stall):
+    mega, rng = spec(lanes, 256, clusters, frugal), random.Random(lanes)
     regions, expected = [], []
     densities = [0.0, 0.001, 0.01, 0.05, 0.2] + ([1.0] if lanes == 2 and not stall else [])
     for density in densities:

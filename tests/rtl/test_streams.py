@@ -14,6 +14,7 @@ from neurogen.rtl.streams import Queue, SkidBuffer, pipe
 LAYOUT = data.StructLayout({"neuron": 4, "weight": 4})
 STAGES = {
     "skid": lambda: SkidBuffer(16),
+    "frugal skid": lambda: SkidBuffer(16, frugal=True),
     **{f"queue-{depth}": (lambda depth=depth: Queue(16, depth)) for depth in (1, 2, 3, 4, 5, 16)},
 }
 
