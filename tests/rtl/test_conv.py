@@ -226,7 +226,7 @@ LAYERS = {
     "5x5": ((1, 7, 8), {"kernel": 5, "padding": 0}, {"overlap": False}),
     "oblong padding": ((2, 6, 8), {"kernel": 3, "padding": (2, 0)}, {"sweep_cycles": 1}),
     "1x1, 2 clusters": ((4, 5, 7), {"kernel": 1}, {"clusters": 2, "sweep_cycles": 6}),
-    "frugal": ((3, 7, 8), {"kernel": 3, "padding": 1}, {"frugal": True}),
+    "frugal": ((3, 9, 9), {"kernel": 3, "padding": 1}, {"frugal": True, "lanes": 8, "sweep_cycles": 4}),
     "frugal and staggered": ((3, 8, 7), {"kernel": 3, "padding": 1},
                              {"sweep_cycles": 3, "staggered": True, "frugal": True}),
     "frugal, 1x1": ((4, 5, 7), {"kernel": 1},
