@@ -228,7 +228,7 @@ class Cluster(wiring.Component):
         return addends
 
     def _turned(self, m, taps):
-        """Return what `_turn` returns with fewer registers: those of weights, where they are in their banks."""
+        """Return what `_turn` returns, with registers of weights only, where they are in their banks."""
         spec = self._spec
         read = Signal.like(self.read, name="turning", reset_less=True)
         fraction = Signal.like(self.read.fraction)
@@ -364,7 +364,8 @@ class Cluster(wiring.Component):
             coming = lif.first
             for number in range(spec.sweep_cycles):
                 with m.If(coming):
-                    m.d.sync += [register.word_select(number, len(value)).eq(value) for register, value in found]
+                    m.d.sync += [register.word_select(number, len(value)).eq(value)
+                                 for register, value in found]
                 later = Signal(name=f"chunk{number + 1}")
                 m.d.sync += later.eq(coming)
                 coming = later

@@ -65,6 +65,7 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "mega.Mega": _MEGA | {"alone": ((_ALONE,), {})},
     "memory.Ram": {"plain": ((_WORD, 8), {}), "block": ((32, 8), {"granularity": 8, "ram_style": "block",
                                                                  "collisions": False})},
+    "memory.RegisterFile": {"": ((8, 4), {"granularity": 4})},
     "pool.MaxPoolFilter": {"full": ((_FULL,), {})},
     "sequencer.Sequencer": _MEGA,
     "spikes.Extractor": _MEGA,

@@ -27,7 +27,7 @@ OTHERS = [MegaSpec(lanes=2, clusters=2, sweep_cycles=1, cuba=True, **COMMON),
           MegaSpec(lanes=4, sweep_cycles=3, frugal=True, **COMMON),
           MegaSpec(lanes=2, sweep_cycles=3, staggered=True, frugal=True, **COMMON),
           MegaSpec(lanes=2, clusters=2, sweep_cycles=2, cuba=True, frugal=True, weight_registers=True,
-                   **COMMON | {"weight_depth": 128}),
+                   **COMMON),
           MegaSpec(lanes=1, sweep_cycles=9, external=True, cuba=True, **COMMON),
           MegaSpec(lanes=2, sweep_cycles=2, overlap=False, **COMMON)]
 KINDS = frozenset({"conv", "dense", "sumpool", "maxpool", "flatten", "concat", "residual", "recurrent",
