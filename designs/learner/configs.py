@@ -1,6 +1,6 @@
 """The sizes in which the learner comes."""
 
-from neurogen.spec.learning import Learner, LearnLayer
+from neurogen.spec.learning import Learner, LearnLayer, Loss
 
 
 __all__ = ["BOARD_CONFIG", "CONFIGS"]
@@ -13,6 +13,9 @@ CONFIGS: dict[str, Learner] = {
                     window_full=64, window_half=128, rate_w=8, rate_q=10),
     # scikit-learn's digits from scratch.
     "digits": Learner(inputs=64, layers=[LearnLayer(neurons=128)], classes=10, **_WIDE),
+    # The same with fewer updates.
+    "digits-hinge": Learner(inputs=64, layers=[LearnLayer(neurons=128)], classes=10, loss=Loss.HINGE,
+                            **_WIDE),
     # Spoken digits, 120 channels: the network of `benchmarks.adaptation`.
     "speech": Learner(inputs=120, layers=[LearnLayer(neurons=256, recurrent=True, threshold=512)], classes=10,
                       trace_shift=3, rate_r=11, **_WIDE),

@@ -83,7 +83,8 @@ def test_a_last_sample_without_a_spike_is_found(monkeypatch):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (("build", "--config", "huge"), "Configuration must be one of tiny, digits, speech, large, not 'huge'"),
+    (("build", "--config", "huge"),
+     "Configuration must be one of tiny, digits, digits-hinge, speech, large, not 'huge'"),
     (("adapt", "--out", "w.txt"), "Weights must go to a .npz file, not w.txt"),
     (("adapt", "--out", "."), "Weights must go to a .npz file, not ."),
     (("adapt", "--out", "w.npz", "--report", __file__), "Report must go to a folder, and "),
@@ -170,7 +171,8 @@ def test_a_hand_over_and_its_sentences(tmp_path, monkeypatch):
         return {"pdk": "SKY130", "area": area, "macros": [], "librelane": loader,
                 "equivalence": {"status": "proved", "reason": "by hand"},
                 "gates": {"values": 12, "cycles": 3, "undefined": 0}, "commands": {"orfs": "make"},
-                "timing": {"status": "not run", "reason": "no OpenSTA"}}
+                "timing": {"status": "not run", "reason": "no OpenSTA"},
+                    "energy": {"status": "not run", "reason": "no recording"}}
     monkeypatch.setattr(cli, "find_kit", lambda name, root, flow: (name, flow))
     monkeypatch.setattr(asic.build, "record", record)
     monkeypatch.setattr(asic.build, "build_asic", build)
