@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from asic.pdk import Pdk
@@ -13,6 +14,13 @@ __all__ = ["clean_liberty", "find_sta", "power_script", "run_timing", "sta_versi
 
 # Lines that make OpenSTA of 2019 (Debian's) assume wires which later versions do not.
 _WIRE_LOADS = re.compile(r"^\s*default_wire_load\w*\s*:[^;]*;\s*$\n?", re.MULTILINE)
+_PARTS = {
+    "setup": "-path_delay max",
+    "hold": "-path_delay min",
+    "registers": "-path_delay max -from [all_registers -clock_pins] -to [all_registers -data_pins]",
+}
+_EDGE = re.compile(r"clock \S+ \((rise|fall) edge\)")
+_ROUNDS, _CLOSE = 8, 2e-3  # of the search for the shortest period, and how near to it is near enough
 _DEFAULT = re.compile(r"^\s*default_operating_conditions\s*:[^;]*;\s*$\n?", re.MULTILINE)
 
 
@@ -96,29 +104,50 @@ def run_timing(
     result = {}
     for corner in corners or pdk.available_corners():
         libs = _clean_files(pdk, corner, folder, macros)
-        script = [
-            *_read(top, libs, period, clock, "timing.v"),
-            'puts "== setup"',
-            "report_checks -path_delay max",
-            'puts "== hold"',
-            "report_checks -path_delay min",
-            'puts "== registers"',
-            "report_checks -path_delay max -from [all_registers -clock_pins] -to [all_registers -data_pins]",
-            'puts "== end"',
-        ]
-        (folder / f"timing_{corner}.tcl").write_text("\n".join(script) + "\n", encoding="utf-8")
-        log = run_tool([sta, "-exit", f"timing_{corner}.tcl"], what=f"Timing at corner {corner}", cwd=folder)
-        if error := re.search(r"^Error: timing\.v.*$", log, re.MULTILINE):  # goes on without that line
-            raise ToolError(f"Timing at corner {corner} failed: OpenSTA says {error[0]}")
-        result[corner] = _slacks(log, corner, period)
+
+        def ask(at: float, parts: tuple[str, ...], libs=libs, corner=corner) -> dict:
+            lines = [*_read(top, libs, at, clock, "timing.v")]
+            for part in parts:
+                lines += [f'puts "== {part}"', f"report_checks -digits 3 {_PARTS[part]}"]
+            return _slacks(_run(sta, folder, corner, [*lines, 'puts "== end"']), corner, parts)
+
+        result[corner] = ask(period, tuple(_PARTS))
+        if result[corner]["registers"] is not None:
+            result[corner]["shortest_period"] = _shortest(result[corner], period, ask)
         for name in libs:
             (folder / name).unlink()
     return {"status": "run", "period": period, "wires": "none", "clock": "ideal", "corners": result}
 
 
-def _slacks(log: str, corner: str, period: float) -> dict:
+def _run(sta: str, folder: Path, corner: str, script: list[str]) -> str:
+    (folder / f"timing_{corner}.tcl").write_text("\n".join(script) + "\n", encoding="utf-8")
+    log = run_tool([sta, "-exit", f"timing_{corner}.tcl"], what=f"Timing at corner {corner}", cwd=folder)
+    if error := re.search(r"^Error: timing\.v.*$", log, re.MULTILINE):  # goes on without that line
+        raise ToolError(f"Timing at corner {corner} failed: OpenSTA says {error[0]}")
+    return log
+
+
+def _shortest(found: dict, period: float, ask: Callable[[float, tuple[str, ...]], dict]) -> float:
+    """Return the shortest period; ``ask`` tells the slack at another one.
+
+    Memories may answer at the falling edge: such a path has half a period, and another one may be the worst
+    at another period. Only a path of a whole period that meets it tells the shortest one at once.
+    """
+    for _ in range(_ROUNDS):
+        edges = _EDGE.findall(found["path"])
+        half = len(edges) > 1 and edges[0] != edges[1]
+        slack = found["registers"]
+        shortest = period - slack * (2 if half else 1)
+        if (slack >= 0 and not half) or abs(slack) <= _CLOSE * period or shortest <= 0:
+            break
+        period = shortest
+        found = ask(period, ("registers",))
+    return shortest
+
+
+def _slacks(log: str, corner: str, parts: tuple[str, ...]) -> dict:
     found = {}
-    for part in ("setup", "hold", "registers"):
+    for part in parts:
         text = log.partition(f"== {part}")[2].partition("==")[0]
         slack = re.search(r"(-?[\d.]+)\s+slack", text)
         if slack is None and "No paths" not in text:
@@ -128,8 +157,6 @@ def _slacks(log: str, corner: str, period: float) -> dict:
         found[part] = float(slack[1]) * 1e-9 if slack else None
         if part == "registers":
             found["path"] = text.strip()
-    if found["registers"] is not None:
-        found["shortest_period"] = period - found["registers"]
     return found
 
 

@@ -42,6 +42,29 @@ def test_slacks_are_those_of_the_report(says, tmp_path):
     assert "read_verilog timing.v" in (tmp_path / "timing_only.tcl").read_text()
 
 
+@pytest.mark.parametrize("half, full, period, shortest", [
+    (6.2, 9.0, 20, 12.4),    # a memory that answers at the falling edge limits
+    (6.2, 14.0, 20, 14.0),
+    (6.2, 14.0, 50, 14.0),
+    (9.0, 12.0, 10, 18.0),   # a path that is longer than the period hides the one that limits
+    (0.1, 9.0, 20, 9.0),
+])
+def test_paths_of_half_a_period(tmp_path, monkeypatch, half, full, period, shortest):
+    program = tmp_path / "sta"
+    program.write_text(f"""#!/bin/sh
+period=$(sed -n 's/.*-period \\([0-9.]*\\) .*/\\1/p' "$2")
+awk -v p="$period" 'BEGIN {{ h = p / 2 - {half}; f = p - {full}
+  e = h < f ? "fall" : "rise"; s = h < f ? h : f
+  r = " clock clk (" e " edge)\\n clock clk (rise edge)\\n"; t = s " slack (MET)\\n"
+  print "== setup\\n" t "== hold\\n" t "== registers\\n" r t "== end" }}'
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = run_timing(tmp_path, "top", toy_pdk(), period=period * 1e-9)["corners"]["only"]
+    assert found["shortest_period"] == pytest.approx(shortest * 1e-9, rel=5e-3)
+    assert found["registers"] == pytest.approx(1e-9 * min(period / 2 - half, period - full), rel=1e-3)
+
+
 CELLS = {
     "sg13g2": ("sg13g2_dfrbpq_1", "CLK", "D", "Q", ".RESET_B(1'b1)", "sg13g2_inv_1"),
     "sky130": ("sky130_fd_sc_hd__dfxtp_1", "CLK", "D", "Q", "", "sky130_fd_sc_hd__inv_1"),
