@@ -172,7 +172,7 @@ def test_a_hand_over_and_its_sentences(tmp_path, monkeypatch):
                 "equivalence": {"status": "proved", "reason": "by hand"},
                 "gates": {"values": 12, "cycles": 3, "undefined": 0}, "commands": {"orfs": "make"},
                 "timing": {"status": "not run", "reason": "no OpenSTA"},
-                    "energy": {"status": "not run", "reason": "no recording"}}
+                "energy": {"status": "not run", "reason": "no recording"}}
     monkeypatch.setattr(cli, "find_kit", lambda name, root, flow: (name, flow))
     monkeypatch.setattr(asic.build, "record", record)
     monkeypatch.setattr(asic.build, "build_asic", build)
