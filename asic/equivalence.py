@@ -6,11 +6,11 @@ whether both circuits agree. From equal states they go on to equal states, so th
 bound.
 
 The RTL's side is the Verilog after Yosys' `proc` and `flatten`, with memories as registers and without
-optimisations. Where memories became macros, or where that is too hard (multipliers), it is the design in
-words after Yosys' coarse steps, which mapping starts from: what lies before that is compared by simulation
-only (`asic.build.compare`). The netlist's side is made from the functions in Liberty. A gated clock is an
-enable, whose value is that before the edge. Registers correspond by name; those without one (around macros),
-by what they hold in a random simulation.
+optimisations. Where memories became macros, or where that does not prove it (multipliers are too hard; state
+machines got other codes), it is the design in words after Yosys' coarse steps, which mapping starts from:
+what lies before that is compared by simulation only (`asic.build.compare`). The netlist's side is made from
+the functions in Liberty. A gated clock is an enable, whose value is that before the edge. Registers
+correspond by name; those without one (around macros), by what they hold in a random simulation.
 
 Synthesis drops registers that hold a constant or what another one holds. Such relations are guessed from a
 random simulation, and proved by induction on the way: they hold in the initial state of the RTL, which keeps
@@ -116,7 +116,7 @@ def prove(verilog: str, top: str, pdk: Pdk, netlist: Path, folder: Path, *, limi
     mapped = read_netlist(netlist, top, pdk.library, tuple(macro.name for macro in pdk.macros))
     source = "words" if mapped.macros else "Verilog"
     proof = _proved(verilog, top, pdk, mapped, folder, source, (limit, seconds))
-    if proof.undecided and source == "Verilog":
+    if not proof.proved and source == "Verilog":
         proof = _proved(verilog, top, pdk, mapped, folder, "words", (limit, seconds))
     return proof
 

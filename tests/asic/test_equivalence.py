@@ -33,10 +33,14 @@ class Machine(wiring.Component):
     q: Out(8)
     ack: Out(1)
 
+    def __init__(self, depth=64):
+        self._depth = depth
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
-        m.submodules.store = store = Store(8, 64)
-        at = Signal(6)
+        m.submodules.store = store = Store(8, self._depth)
+        at = Signal(range(self._depth))
         m.d.sync += [at.eq(at + 1), self.ack.eq(0)]
         m.d.comb += [store.wa.eq(at), store.ra.eq(at), store.wd.eq(self.d), store.re.eq(1)]
         with m.FSM():
@@ -149,6 +153,15 @@ def test_states_that_do_not_occur_do_not_count(tmp_path, monkeypatch):
     monkeypatch.undo()
     inverted(4, 4)
     assert "register:ack[0]" in proved(tmp_path, text).failed
+
+
+def test_machines_with_other_codes_are_proved_from_words(tmp_path):
+    text, report = netlist(tmp_path, Machine(4), script="plain")
+    assert not report["macros"]
+    proof = proved(tmp_path, text)
+    assert proof.proved and proof.source == "words"
+    edited(tmp_path / "netlist.json", another_gate)
+    assert not proved(tmp_path, text).proved
 
 
 def test_vectors_that_are_not_one_hot_are_not_taken_for_machines(tmp_path, monkeypatch):
