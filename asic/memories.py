@@ -215,8 +215,9 @@ class _Ihp:
             pins += [
                 f".{port}_CLK(PORT_{port}_CLK)",
                 f".{port}_MEN(PORT_{port}_CLK_EN & (PORT_{port}_RD_EN | PORT_{port}_WR_EN))",
-                f".{port}_WEN(PORT_{port}_WR_EN)",
-                f".{port}_REN(PORT_{port}_RD_EN)",
+                # Low while the macro rests: by IHP's Liberty files, clocks then take nothing.
+                f".{port}_WEN(PORT_{port}_CLK_EN & PORT_{port}_WR_EN)",
+                f".{port}_REN(PORT_{port}_CLK_EN & PORT_{port}_RD_EN)",
                 f".{port}_ADDR(PORT_{port}_ADDR)",
                 f".{port}_DIN(PORT_{port}_WR_DATA)",
                 f".{port}_DLY(1'b1)",
