@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from neurogen.rtl.streams import while_valid
 from neurogen.spec.events import C_BITS, X_BITS, Y_BITS
 from neurogen.spec.mega import BANKS, MegaSpec
 
@@ -138,13 +139,9 @@ class AddressGenerator(wiring.Component):
         ]
         with m.If(self.i_events.ready):
             m.d.sync += event.valid.eq(self.i_events.valid & inside)
-            with self._moves(m, self.i_events.valid):
+            with while_valid(m, self.i_events.valid, frugal=self._spec.frugal):
                 m.d.sync += [event.c.eq(p.c), event.y.eq(y), event.x.eq(x)]
         return event
-
-    def _moves(self, m, valid):
-        """Return the condition for registers that mean something only with ``valid``."""
-        return m.If(valid if self._spec.frugal else 1)
 
     def _anchor(self, m, event, taken, last):
         """Stage 2: anchor and parity of the window, products of the weight address."""
@@ -157,7 +154,7 @@ class AddressGenerator(wiring.Component):
         m.d.comb += taken.eq(~result.valid | last)
         with m.If(taken):
             m.d.sync += result.valid.eq(event.valid)
-        with m.If(taken & (event.valid if self._spec.frugal else 1)):
+        with m.If(taken), while_valid(m, event.valid, frugal=self._spec.frugal):
             m.d.sync += [
                 result.y.eq(Mux(i.stride2, pad_y >> 1, pad_y) - i.off_y),
                 result.x.eq(Mux(i.stride2, pad_x >> 1, pad_x) - i.off_x),
@@ -208,7 +205,7 @@ class AddressGenerator(wiring.Component):
         ops = i.ops[:bits]
         full = Mux(i.dense, BANKS * spec.total_lanes, spec.total_lanes)
         m.d.sync += window.valid.eq(event.valid)
-        with self._moves(m, event.valid):
+        with while_valid(m, event.valid, frugal=self._spec.frugal):
             m.d.sync += [
                 window.y.eq(y), window.x.eq(x), window.taps_y.eq(taps_y), window.taps_x.eq(taps_x),
                 window.weight_row.eq(event.row_c + event.row_y + event.row_x + number[:bits]
@@ -228,7 +225,7 @@ class AddressGenerator(wiring.Component):
             "lanes": window.lanes.shape(),
         }))
         m.d.sync += tile.valid.eq(window.valid)
-        with self._moves(m, window.valid):
+        with while_valid(m, window.valid, frugal=self._spec.frugal):
             m.d.sync += [tile.weight_row.eq(window.weight_row), tile.base.eq(window.base),
                          tile.lanes.eq(window.lanes)]
         for axis, taps, size, bits in (("y", window.taps_y, i.out_h, Y_BITS),
@@ -237,7 +234,7 @@ class AddressGenerator(wiring.Component):
             # A window with any tap inside the map starts at -2 or later; three more makes it
             # positive, and its tile one too large.
             quotient, remainder = _divide_by_3((first + 3).as_unsigned()[:bits + 1])
-            with self._moves(m, window.valid):
+            with while_valid(m, window.valid, frugal=self._spec.frugal):
                 m.d.sync += [
                     tile[f"tile_{axis}"].eq(quotient),
                     tile[f"turn_{axis}"].eq(remainder),
@@ -260,7 +257,7 @@ class AddressGenerator(wiring.Component):
             fields["final"] = bits + 2
         place = Signal(data.StructLayout(fields))
         m.d.sync += place.valid.eq(tile.valid)
-        with self._moves(m, tile.valid):
+        with while_valid(m, tile.valid, frugal=self._spec.frugal):
             m.d.sync += [place[name].eq(tile[name]) for name in
                          ("turn_y", "turn_x", "taps_y", "taps_x", "weight_row", "lanes")]
             # Without the line and the column of tiles that `_divide` added.
@@ -287,7 +284,7 @@ class AddressGenerator(wiring.Component):
         m.d.sync += clear.eq(~self.guarded | (final < self.guard_low)
                              | (first >= self.guard_high))
         with m.If(move):
-            with self._moves(m, place.valid):
+            with while_valid(m, place.valid, frugal=self._spec.frugal):
                 m.d.sync += gate.eq(place)
             m.d.sync += gate.valid.eq(place.valid)
         return gate, passed
@@ -296,7 +293,7 @@ class AddressGenerator(wiring.Component):
         """Stage 6: row and tap of each bank."""
         i, o = self.instruction, self.o
         m.d.sync += self.o_valid.eq(valid)
-        with self._moves(m, valid):
+        with while_valid(m, valid, frugal=self._spec.frugal):
             m.d.sync += [o.weight_row.eq(place.weight_row), o.turn_y.eq(place.turn_y),
                          o.turn_x.eq(place.turn_x)]
         count = {"y": sum(place.taps_y[tap] for tap in range(3)),
@@ -314,7 +311,7 @@ class AddressGenerator(wiring.Component):
         for y in range(3):
             down = Mux(place.turn_y > y, i.out_tiles_x, 0)
             for x in range(3):
-                with self._moves(m, valid):
+                with while_valid(m, valid, frugal=self._spec.frugal):
                     m.d.sync += [
                         o.rows[3 * y + x].eq(place.row + down + (place.turn_x > x)),
                         o.write[3 * y + x].eq(valid & rows[y] & columns[x]),

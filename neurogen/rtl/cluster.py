@@ -158,7 +158,7 @@ class Cluster(wiring.Component):
         spec = self._spec
         m = Module()
         taps = self._weights(m)
-        addends = self._turned(m, taps) if spec.frugal else self._turn(m, taps)
+        addends = self._turn_once(m, taps) if spec.frugal else self._turn(m, taps)
         swept = [Signal(data.ArrayLayout(signed(spec.state_bits), spec.lanes), name=f"swept{bank}")
                  for bank in range(BANKS)]
         states = self._banks(m, addends, swept)
@@ -227,7 +227,7 @@ class Cluster(wiring.Component):
                 m.d.sync += addends[bank][lane].eq(Mux(read.weights, scaled, 0))
         return addends
 
-    def _turned(self, m, taps):
+    def _turn_once(self, m, taps):
         """Return what `_turn` returns, with registers of weights only, where they are in their banks."""
         spec = self._spec
         read = Signal.like(self.read, name="turning", reset_less=True)

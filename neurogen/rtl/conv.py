@@ -14,7 +14,7 @@ from neurogen.rtl.dispatch import Dispatcher, Unit, counts_layout
 from neurogen.rtl.loader import Loader
 from neurogen.rtl.pool import MaxPoolFilter
 from neurogen.rtl.spikes import Extractor, SpikeMemory
-from neurogen.rtl.streams import SkidBuffer
+from neurogen.rtl.streams import SkidBuffer, while_valid
 from neurogen.rtl.sweep import SweepControl
 from neurogen.rtl.transfer import Emitter, Feeder
 from neurogen.rtl.weights import WeightWriter
@@ -269,7 +269,7 @@ class ConvEngine(wiring.Component):
         m.d.comb += [stages[0].valid.eq(address.o_valid), stages[0].op.eq(address.o)]
         for before, after in pairwise(stages):
             m.d.sync += after.valid.eq(before.valid)
-            with m.If(before.valid if spec.frugal else 1):
+            with while_valid(m, before.valid, frugal=spec.frugal):
                 m.d.sync += after.op.eq(before.op)
         _, read, turn, add = stages
         # When the states are read, the memory takes the sum of the operation just before.

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.address import EVENT
 from neurogen.rtl.memory import Ram
-from neurogen.rtl.streams import SkidBuffer
+from neurogen.rtl.streams import SkidBuffer, while_valid
 from neurogen.spec.events import C_BITS, X_BITS, Y_BITS
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec
 
@@ -178,10 +178,6 @@ class Extractor(wiring.Component):
             m.d.sync += [self.busy.eq(0), self.done.eq(1)]
         return m
 
-    def _moves(self, m, valid):
-        """Return the condition for registers that mean something only with ``valid``."""
-        return m.If(valid if self._spec.frugal else 1)
-
     def _scan(self, m, active):
         """Stage 1: addresses of the rows with spikes."""
         left = Signal(self._count_bits)        # rows whose flags are not loaded
@@ -202,7 +198,7 @@ class Extractor(wiring.Component):
         m.d.sync += fresh.eq(1)
         with m.If(take):
             m.d.sync += [o.valid.eq(flags.any()), flags.eq(rest)]
-            with self._moves(m, flags.any()):
+            with while_valid(m, flags.any(), frugal=self._spec.frugal):
                 m.d.sync += o.row.eq(Cat(_encode(_first(flags)), here))
         with m.If(load):
             inside = Cat(i < left for i in range(BLOCK))
@@ -229,7 +225,7 @@ class Extractor(wiring.Component):
         ]
         with m.If(take):
             m.d.sync += o.valid.eq(found.valid & arrived)
-            with self._moves(m, found.valid):
+            with while_valid(m, found.valid, frugal=self._spec.frugal):
                 m.d.sync += [o.row.eq(found.row), o.place.y.eq(place.y),
                              o.place.high.eq(Mux(self.vector, BANKS * distance, place.high)),
                              o.place.x.eq(Mux(self.vector, 0, x))]
@@ -258,7 +254,7 @@ class Extractor(wiring.Component):
                      self.r_en.eq(wanted.valid & taken)]
         with m.If(taken):
             m.d.sync += o.valid.eq(wanted.valid)
-            with self._moves(m, wanted.valid):
+            with while_valid(m, wanted.valid, frugal=self._spec.frugal):
                 m.d.sync += o.place.eq(wanted.place)
         active += [o.valid]
         return o, take
@@ -295,7 +291,7 @@ class Extractor(wiring.Component):
         ]
         with m.If(taken):
             m.d.sync += flags.eq(fresh & row.valid.replicate(len(flags)))
-            with self._moves(m, row.valid):
+            with while_valid(m, row.valid, frugal=self._spec.frugal):
                 m.d.sync += [bits.eq(self.r_data), place.eq(row.place)]
         with m.Elif(words.i.ready):
             m.d.sync += flags.eq(rest)
@@ -320,12 +316,12 @@ class Extractor(wiring.Component):
         ]
         with m.If(room):
             m.d.sync += [self.o_events.valid.eq(bits.any()), bits.eq(rest)]
-            with self._moves(m, bits.any()):
+            with while_valid(m, bits.any(), frugal=self._spec.frugal):
                 m.d.sync += [event.c.eq(Cat(_encode(_first(bits)), place.high)), event.y.eq(place.y),
                              event.x.eq(place.x)]
         with m.If(words.ready):
             m.d.sync += bits.eq(words.p.bits & words.valid.replicate(width))
-            with self._moves(m, words.valid):
+            with while_valid(m, words.valid, frugal=self._spec.frugal):
                 m.d.sync += [place.high.eq(words.p.high), place.y.eq(words.p.y), place.x.eq(words.p.x)]
         active += [bits.any(), self.o_events.valid]
 

@@ -1,5 +1,7 @@
 """Stream plumbing: checked connections, queues and register stages."""
 
+from contextlib import AbstractContextManager
+
 from amaranth.hdl import Module, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -8,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from neurogen.spec.checks import check_int
 
 
-__all__ = ["Queue", "SkidBuffer", "pipe"]
+__all__ = ["Queue", "SkidBuffer", "pipe", "while_valid"]
 
 
 def pipe(m: Module, source: wiring.PureInterface, sink: wiring.PureInterface) -> None:
@@ -20,6 +22,14 @@ def pipe(m: Module, source: wiring.PureInterface, sink: wiring.PureInterface) ->
         raise TypeError(f"Cannot connect a stream of {source.payload.shape()!r} "
                         f"to a stream of {sink.payload.shape()!r}")
     wiring.connect(m, source, sink)
+
+
+def while_valid(m: Module, valid: Value, *, frugal: bool) -> AbstractContextManager:
+    """Return the block for registers of a stage that mean something only where ``valid``.
+
+    Frugal ones stand still otherwise, so that their clocks can be gated; others need no enable.
+    """
+    return m.If(valid if frugal else 1)
 
 
 class SkidBuffer(wiring.Component):
@@ -63,7 +73,7 @@ class SkidBuffer(wiring.Component):
                 m.d.sync += [front.eq(spare), taken.eq(0)]
             with m.Else():
                 m.d.sync += valid.eq(self.i.valid)
-                with m.If(self.i.valid if self._frugal else 1):
+                with while_valid(m, self.i.valid, frugal=self._frugal):
                     m.d.sync += front.eq(Value.cast(self.i.payload))
         with m.Elif(self.i.valid & self.i.ready):
             m.d.sync += [spare.eq(Value.cast(self.i.payload)), taken.eq(1)]

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.address import instruction_layout
 from neurogen.rtl.cluster import lif_latency, lif_layout
+from neurogen.rtl.streams import while_valid
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 
 
@@ -134,7 +135,7 @@ class SweepControl(wiring.Component):
             trail = [index]
             for age in range(finish_at):
                 trail.append(Signal.like(index, name=f"index{age + 1}"))
-                with m.If(line[age] if spec.frugal else 1):
+                with while_valid(m, line[age], frugal=spec.frugal):
                     m.d.sync += trail[-1].eq(trail[-2])
             m.d.comb += [read.eq(trail[lead]), written.eq(trail[write_at]), finished.eq(trail[-1])]
             coming = trail[-2]  # what `finished` is in the next cycle
