@@ -115,7 +115,7 @@ def build_fpga(spec: BoardSpec, board: str | Board, out_dir: Path | str, *, seed
         (part / "yosys.log").write_text(log, encoding="utf-8")
         if blanks:
             leave_blank(part / "top.json", blanks)
-        if board.family == "ecp5" and isinstance(spec, MegaSpec):  # a learner's wires fall too slowly with it
+        if board.family == "ecp5":
             options += _ROUTER + _PLACER * bool(places)
         route = [*place, *options, "--seed", str(seed)]
         log = step("place and route", lambda: _route(route, spec, board, part))

@@ -26,6 +26,32 @@ _WRITE = ["hierarchy -check", "stat", "blackbox =A:whitebox", "write_json top.js
 # LUTs of four inputs only: the larger ones are two to eight of them and a multiplexer each. Of the default
 # accelerator they made 75 k cells where 47 k do, too dense to route.
 _ECP5 = "synth_ecp5 -nowidelut -top top -run"
+# Yosys takes block RAMs of 18 bits for memories of any depth, and for each bit a multiplexer with an input
+# for every 1,024 words: for the 19,256 words of the learner `large` 2,574 wires, which no router could lay.
+# Words of up to four bits make a few more block RAMs (160 instead of 143) of 640 wires.
+_DEEP = "deep.txt"
+_DEEP_RAM = """\
+ram block $__DP16KD_ {
+  abits 14;
+  widths 1 2 4 per_port;
+  byte 9;
+  cost 128;
+  init no_undef;
+  port srsw "A" "B" {
+    clock anyedge;
+    clken;
+    wrbe_separate;
+    portoption "WRITEMODE" "NORMAL" { rdwr no_change; }
+    portoption "WRITEMODE" "WRITETHROUGH" { rdwr new; }
+    portoption "WRITEMODE" "READBEFOREWRITE" { rdwr old; }
+    option "RESETMODE" "SYNC" { rdsrst zero ungated block_wr; }
+    option "RESETMODE" "ASYNC" { rdarst zero; }
+    rdinit zero;
+  }
+}
+"""
+_MEMORIES = [f"{_ECP5} begin:map_ram", f"memory_libmap -lib {_DEEP} t:$mem_v2 r:SIZE>4096 %i",
+             f"{_ECP5} map_ram:map_luts"]
 # The ends of `synth_ecp5` without `autoname`, which spends minutes and gigabytes on names from neighbours.
 _LUTS = {
     "abc9": [f"{_ECP5} map_luts:check"],
@@ -74,7 +100,8 @@ def synthesise(folder: Path, family: str, places: Sequence[tuple[str, str]] = ()
         f"select -assert-count 1 c:{pattern}", f'setattr -set BEL "{place}" c:{pattern}')] + _WRITE
     if family == "ice40":
         return _run(folder, "top.ys", [*read, "synth_ice40 -top top -run begin:check", *write])
-    mapped = [*read, *_SMALL, f"{_ECP5} begin:map_luts"]
+    (folder / _DEEP).write_text(_DEEP_RAM, encoding="utf-8")
+    mapped = [*read, *_SMALL, *_MEMORIES]
     try:
         return _run(folder, "top.ys", [*mapped, *_LUTS["abc9"], *write])
     except ToolError as error:

@@ -101,3 +101,19 @@ def test_modules_outside_are_ports_only(tmp_path):
         found[outside] = read_cells(synthesise(tmp_path, "ecp5", outside=outside))
     assert found[()]["TRELLIS_FF"] == 8 and "TRELLIS_FF" not in found[("top.m",)]
     assert found[()]["LUT4"] == found[("top.m",)]["LUT4"] == 8
+
+
+DEEP = r"""
+module top(input clk, input [12:0] r, w, input re, we, input [15:0] d, output reg [15:0] q);
+  (* no_rw_check *) reg [15:0] words [0:%d];
+  always @(posedge clk) begin if (we) words[w] <= d; if (re) q <= words[r]; end
+endmodule
+"""
+
+
+@pytest.mark.parametrize(("last", "cells"), [(4999, {"DP16KD": 8}), (511, {"DP16KD": 1})])
+def test_deep_memories_have_no_multiplexers(tmp_path, last, cells):
+    """5,000 words of 16 bits would be five block RAMs of 18 bits each, and 53 LUTs that choose among them."""
+    (tmp_path / "top.v").write_text(DEEP % last)
+    found = read_cells(synthesise(tmp_path, "ecp5"))
+    assert {name: found[name] for name in fpga.synth.CELLS if name in found} == cells
