@@ -2,16 +2,17 @@
 
 from itertools import product
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from neurogen.rtl.lif import LifDatapath, clipped
+from neurogen.rtl.lif_datapath import clipped
 from neurogen.rtl.memory import Ram, RegisterFile
-from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec
+from neurogen.rtl.sweep_datapath import lif_layout, sweep_rows
+from neurogen.spec.mega import BANKS, MegaSpec
 
 
-__all__ = ["Cluster", "Forward", "add_layout", "lif_latency", "lif_layout", "read_layout"]
+__all__ = ["Cluster", "Forward", "add_layout", "read_layout"]
 
 
 class Forward(enum.Enum, shape=2):
@@ -50,46 +51,15 @@ def add_layout(spec: MegaSpec) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-def lif_layout(spec: MegaSpec) -> data.StructLayout:
-    """Return the layout of the controls of the LIF data paths."""
-    fields = {
-        "load": 1,      # take the row (if staggered, the chunk) whose `read` was two cycles before
-        "shift": 1,     # pass a chunk to the data paths
-        "chunk": range(max(2, spec.sweep_cycles)),  # its number; if staggered, of that which is loaded
-        "collect": 1,   # take the chunk that leaves the data paths
-        "first": 1,     # with collect: it is the first of its row
-        "parameters": data.ArrayLayout(1, spec.parameter_rows),  # take a parameter row
-        "reset": 2, "leaky": 1, "fire": 1,
-        "lo": signed(spec.state_bits), "hi": signed(spec.state_bits),
-    }
-    if spec.cuba:
-        fields |= {"synapse": 1, "membrane": 1}
-    return data.StructLayout(fields)
-
-
-def lif_latency(spec: MegaSpec) -> int:
-    """Return the cycles of a chunk in the LIF data paths."""
-    return LifDatapath.LATENCY + _lif_registers(spec)
-
-
-def _lif_registers(spec):
-    # Where events share the ports of the states, reads and writes of rows have to fall together: a row (if
-    # staggered, its first chunk) is written that many cycles after what it collides with has read.
-    cycles, apart = spec.sweep_cycles, 1 + spec.staggered + LifDatapath.LATENCY
-    if not spec.overlap or cycles >= BANKS:
-        return 0
-    return next((more for more in range(3) if (apart + more) % cycles == 0), 0)
-
-
 class Cluster(wiring.Component):
     """Nine banks of states, nine tap memories and ``9 * lanes`` adders: one operation a cycle.
 
     An operation takes four cycles: the weights are read (``weight_en``); they are turned along the lines of
     banks (``read``); they are turned to their banks while the states are read; the sum is formed, with the
     state forwarded where the read met its write, and written (``add``). Frugal clusters read weights a cycle
-    later, and turn them to their banks in one. Sequencing, hazards and the pipeline
-    registers of the controls belong to `neurogen.rtl.conv.ConvEngine`, once for all clusters, which work in
-    lock step.
+    later, and turn them to their banks in one. Hazards and the pipeline registers of the controls belong to
+    `neurogen.rtl.pipeline`, once for all clusters, which work in lock step; rows of a sweep to
+    `neurogen.rtl.sweep_datapath`.
 
     A row passes through the LIF data paths in ``sweep_cycles`` chunks: it is read, loaded
     (``lif.load``), shifted through (``lif.shift``), collected `lif_latency` cycles later
@@ -162,7 +132,7 @@ class Cluster(wiring.Component):
         swept = [Signal(data.ArrayLayout(signed(spec.state_bits), spec.lanes), name=f"swept{bank}")
                  for bank in range(BANKS)]
         states = self._banks(m, addends, swept)
-        self._sweep(m, taps, states, swept)
+        sweep_rows(m, self, taps, states, swept)
         return m
 
     def _late(self, m, bank, **values):
@@ -308,143 +278,6 @@ class Cluster(wiring.Component):
             states.append(old)
         return states
 
-    def _sweep(self, m, taps, states, swept):
-        """Pass rows through the LIF data paths, a chunk at a time."""
-        spec, lif = self._spec, self.lif
-        bits = spec.state_bits
-        total = BANKS * spec.lanes
-        lines = 3 if spec.staggered else 1  # that are held and shifted on their own: their neurons
-        if spec.staggered:
-            chunk = total // 3
-        elif spec.sweep_cycles <= spec.lanes:  # whole lanes, the last of which may be too many
-            chunk = BANKS * -(-spec.lanes // spec.sweep_cycles)
-        else:
-            chunk = total // spec.sweep_cycles
-        padded = chunk * spec.sweep_cycles
-        # Where neurons, counted lane by lane, are in the chunks of a row: neighbouring lanes take turns in
-        # a data path, so that nothing has far to go.
-        whole = chunk >= BANKS and not spec.staggered  # lanes in a chunk
-        if spec.staggered:
-            places = [bank // 3 * chunk + 3 * lane + bank % 3
-                      for lane, bank in product(range(spec.lanes), range(BANKS))]
-        elif whole:
-            places = [lane % spec.sweep_cycles * chunk + lane // spec.sweep_cycles * BANKS + bank
-                      for lane, bank in product(range(padded // BANKS), range(BANKS))]
-        else:
-            places = range(padded)
-
-        def shifted(register, incoming):
-            """Return the register after the chunk ``incoming`` has entered at its top."""
-            return Cat(register[len(incoming):], incoming)
-
-        held = padded // lines  # neurons in the registers
-        row = Signal(held * bits, reset_less=True)
-        result = Signal(held * bits, reset_less=True)
-        nonzero = Signal(reset_less=True)
-        m.submodules.lif = path = LifDatapath(
-            chunk, bits, saturate=spec.saturate, registers=_lif_registers(spec), frugal=spec.frugal)
-        words = [Const(0, bits)] * padded
-        for neuron in range(total):
-            words[places[neuron]] = states[neuron % BANKS][neuron // BANKS]
-        line = Signal(2)  # the chunk to load
-        bank = self.r_index[spec.lanes.bit_length() - 1:]
-        m.d.comb += line.eq(Mux(self.r_load, _choose(bank, [Const(b // 3) for b in range(BANKS)]), lif.chunk))
-        with m.If(lif.load | self.r_load):
-            m.d.sync += row.eq(_choose(line, [Cat(words[n:n + held]) for n in range(0, padded, held)]))
-        # Frugal ones choose a chunk, and put a result where it belongs: each bit is clocked once for a row.
-        chosen = spec.frugal and not spec.staggered
-        if not spec.staggered and not chosen:
-            with m.Elif(lif.shift):
-                m.d.sync += row.eq(shifted(row, Const(0, chunk * bits)) if chunk < padded else row)
-        fired = Signal(padded, reset_less=True)
-        with m.If(lif.collect):
-            m.d.sync += nonzero.eq(Cat(path.v_next).any() | (nonzero & ~lif.first))
-        found = (result, Cat(path.v_next)), (fired, path.spike)
-        if chosen:
-            coming = lif.first
-            for number in range(spec.sweep_cycles):
-                with m.If(coming):
-                    m.d.sync += [register.word_select(number, len(value)).eq(value)
-                                 for register, value in found]
-                later = Signal(name=f"chunk{number + 1}")
-                m.d.sync += later.eq(coming)
-                coming = later
-        else:
-            with m.If(lif.collect):
-                m.d.sync += [register.eq(shifted(register, value)) for register, value in found]
-        m.d.comb += [path.valid.eq(lif.shift), self.nonzero.eq(nonzero)]
-        for neuron, place in enumerate(places[:total]):
-            lane, b = divmod(neuron, BANKS)
-            m.d.comb += [swept[b][lane].eq(result.word_select(place % held, bits).as_signed()),
-                         self.spikes[b * spec.lanes + lane].eq(fired[place])]
-
-        # What a host reads. A tree of multiplexers: Yosys would make a shifter of all states, twice as large,
-        # of an index.
-        of_lane = BANKS // lines
-        lane_states = Signal(of_lane * bits, reset_less=True)
-        with m.If(self.r_load if spec.frugal else 1):
-            m.d.sync += lane_states.eq(_choose(self.r_index[:spec.lanes.bit_length() - 1], [
-                Cat(row.word_select(place % held, bits) for place in places[n:n + of_lane])
-                for n in range(0, total, BANKS)]))
-        m.d.comb += self.r_data.eq(_choose(bank, [
-            lane_states.word_select(b % of_lane, bits) for b in range(BANKS)]))
-
-        sets = self._parameters(m, taps)
-        sets += [{name: Const(0, value.shape()) for name, value in sets[0].items()}
-                 for _ in range(padded // BANKS - spec.lanes)]
-        if spec.staggered:
-            chosen_sets = [sets[i // 3] for i in range(chunk)]
-        else:
-            lanes = max(1, chunk // BANKS)  # to which the neurons of a chunk belong
-            turns = padded // BANKS // lanes
-            turn = Signal(range(max(2, turns)))  # of the lanes that share data paths
-            m.d.comb += turn.eq(lif.chunk if whole else _divide(lif.chunk, BANKS // chunk, spec.sweep_cycles))
-            of_lanes = [{name: _choose(turn, [p[name] for p in sets[n * turns:(n + 1) * turns]])
-                         for name in sets[0]} for n in range(lanes)]
-            chosen_sets = [of_lanes[i // BANKS] for i in range(chunk)]
-        first = Signal(chunk * bits)
-        m.d.comb += first.eq(_choose(lif.chunk, [row.word_select(number, chunk * bits)
-                                                 for number in range(spec.sweep_cycles)]) if chosen else row)
-        for i, parameters in enumerate(chosen_sets):
-            leak = parameters["leak"]
-            if spec.cuba:
-                leak = Mux(lif.synapse, parameters["synapse_leak"], leak)
-            m.d.comb += [
-                path.v[i].eq(first.word_select(i, bits)),
-                path.addend[i].eq(parameters["bias"]),
-                path.threshold[i].eq(parameters["threshold"]),
-                path.leak[i].eq(leak),
-                path.reset_value[i].eq(parameters["reset_value"]),
-            ]
-        m.d.comb += [path.reset.eq(lif.reset), path.leaky.eq(lif.leaky), path.fire.eq(lif.fire),
-                     path.lo.eq(lif.lo), path.hi.eq(lif.hi)]
-        if spec.cuba:
-            # The integrated current of the first pass is the input of the second.
-            current = Signal(padded * bits, reset_less=True)
-            with m.If(lif.collect & lif.synapse):
-                m.d.sync += current.eq(shifted(current, Cat(path.integrated)))
-            with m.Elif(lif.shift & lif.membrane):
-                m.d.sync += current.eq(shifted(current, current[:chunk * bits]))
-            with m.If(lif.membrane):
-                m.d.comb += [path.addend[i].eq(current[i * bits:(i + 1) * bits])
-                             for i in range(chunk)]
-
-    def _parameters(self, m, taps):
-        """Return the parameters of each lane, by name."""
-        spec = self._spec
-        width = BANKS * spec.weight_bits
-        lanes = []
-        for lane in range(spec.lanes):
-            word = Cat(tap.word_select(lane, spec.weight_bits) for tap in taps)
-            held = Signal(width * spec.parameter_rows, name=f"parameters{lane}", reset_less=True)
-            for part in range(spec.parameter_rows):
-                with m.If(self.lif.parameters[part]):
-                    m.d.sync += held[part * width:(part + 1) * width].eq(word)
-            lanes.append(held)
-        names = PARAMETERS if spec.cuba else PARAMETERS[:-1]
-        return [{name: held[i * spec.state_bits:(i + 1) * spec.state_bits] for i, name in enumerate(names)}
-                for held in lanes]
-
 
 def _sum_of_halves(state, weight):
     """Return the low half of ``state + weight``, whether the high one moves, and the high one.
@@ -467,19 +300,3 @@ def _turned(words, turn):
     """Return three words turned: the first ``turn`` places further."""
     return [Mux(turn == 0, words[b], Mux(turn == 1, words[(b - 1) % 3], words[(b - 2) % 3]))
             for b in range(3)]
-
-
-def _choose(index, values):
-    """Return ``values[index]`` for an index in range."""
-    if len(values) == 1:
-        return values[0]
-    half = 1 << (len(values) - 1).bit_length() - 1
-    return Mux(index[half.bit_length() - 1], _choose(index, values[half:]), _choose(index, values[:half]))
-
-
-def _divide(value, divisor, count):
-    """Return ``value // divisor`` for a value below ``count``, by a table."""
-    result = Const(0)
-    for quotient in range(1, (count - 1) // divisor + 1):
-        result = Mux(value >= quotient * divisor, quotient, result)
-    return result

@@ -1,20 +1,19 @@
 """The event-driven convolution engine: one instruction of the layer program at a time."""
 
-from itertools import pairwise
-
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from neurogen.rtl.address import AddressGenerator, instruction_layout, operation_layout
+from neurogen.rtl.address import AddressGenerator, instruction_layout
 from neurogen.rtl.bus import WishboneSignature
-from neurogen.rtl.cluster import Cluster, Forward
+from neurogen.rtl.cluster import Cluster
 from neurogen.rtl.counters import connect_counters
 from neurogen.rtl.dispatch import Dispatcher, Unit, counts_layout
 from neurogen.rtl.loader import Loader
+from neurogen.rtl.pipeline import connect_clusters, drained
 from neurogen.rtl.pool import MaxPoolFilter
 from neurogen.rtl.spikes import Extractor, SpikeMemory
-from neurogen.rtl.streams import SkidBuffer, while_valid
+from neurogen.rtl.streams import SkidBuffer
 from neurogen.rtl.sweep import SweepControl
 from neurogen.rtl.transfer import Emitter, Feeder
 from neurogen.rtl.weights import WeightWriter
@@ -138,14 +137,15 @@ class ConvEngine(wiring.Component):
 
         self._sources(m, i, start, spike_row, extractor, spikes, feeder, emitter, address, dispatcher)
         self._sweeping(m, start[Unit.SWEEP], spike_row, sweep, spikes, address, clusters, dispatcher)
-        reads = self._pipeline(m, i, address, sweep, clusters)
+        reads = connect_clusters(m, address, sweep, clusters, fraction=i.fraction, state_read=self.state_read,
+                                 row=self.row, execute=self.execute)
         loading = self._weights(m, i, start, clusters)
         self._host(m, clusters)
         clear = self._clear(m, i, start, spikes, sweep)
         m.d.comb += [
             dispatcher.instruction.eq(i), dispatcher.tag.eq(self.tag), dispatcher.spike_row.eq(spike_row),
             dispatcher.execute.eq(self.execute), self.done.eq(dispatcher.done),
-            self.idle.eq(dispatcher.idle & self._drained(m, address)),
+            self.idle.eq(dispatcher.idle & drained(m, address)),
             # The last operation may still be on its way to the banks: whatever follows it is farther behind.
             dispatcher.ended[Unit.WORK.value].eq(feeder.done & ~address.busy & ~loading),
             dispatcher.ended[Unit.SWEEP.value].eq(sweep.done & ~clear),
@@ -260,78 +260,6 @@ class ConvEngine(wiring.Component):
             extractor.guard_high.eq(first + ((i.rows + BLOCK - 1) >> 3)),
         ]
         m.d.comb += address.taken.eq(sweep.taken)
-
-    def _pipeline(self, m, i, address, sweep, clusters):
-        """Registers and hazards of the operations: weights, turn, states, sum. Return frugal banks' reads."""
-        spec = self._spec
-        layout = data.StructLayout({"valid": 1, "op": operation_layout(spec)})
-        stages = [Signal(layout, name=f"operation{n}") for n in range(4)]
-        m.d.comb += [stages[0].valid.eq(address.o_valid), stages[0].op.eq(address.o)]
-        for before, after in pairwise(stages):
-            m.d.sync += after.valid.eq(before.valid)
-            with while_valid(m, before.valid, frugal=spec.frugal):
-                m.d.sync += after.op.eq(before.op)
-        _, read, turn, add = stages
-        # When the states are read, the memory takes the sum of the operation just before.
-        forward = data.ArrayLayout(Forward, BANKS)
-        forward = Signal(forward)
-        # Of the operation at `read`, and a cycle later: banks that find that sum, banks that it adds to.
-        finds, adds, same, adding = (Signal(BANKS, name=name) for name in ("finds", "adds", "same", "adding"))
-        m.d.sync += [same.eq(finds), adding.eq(adds)]
-        for b in range(BANKS):
-            m.d.comb += [
-                finds[b].eq(turn.valid & turn.op.write[b] & (turn.op.rows[b] == read.op.rows[b])),
-                adds[b].eq(read.valid & read.op.write[b]),
-            ]
-            # Registers, as they go to every bit of every state. Frugal banks that add nothing look at a sum
-            # that stands still, whatever the memory shows.
-            kept = same[b] | ~adding[b] if spec.frugal else same[b]
-            m.d.sync += forward[b].eq(Mux(sweep.finishing, Forward.KEPT if spec.frugal else Forward.SWEPT,
-                                          Mux(kept, Forward.ADDED, Forward.MEMORY)))
-        swept = Signal()
-        m.d.sync += swept.eq(sweep.finishing)
-        single = sweep.read | self.state_read
-        row = Mux(sweep.read, sweep.read_row, self.row)
-        window = Signal()  # a host has read a row, and looks at it
-        with m.If(self.state_read):
-            m.d.sync += window.eq(1)
-        with m.Elif(self.execute):
-            m.d.sync += window.eq(0)
-        weighed = read if spec.frugal else stages[0]  # whose weights are read
-        for cluster in clusters:
-            m.d.comb += [
-                cluster.weight_en.eq(weighed.valid | sweep.weight_en),
-                cluster.weight_row.eq(Mux(sweep.weight_en, sweep.weight_row, weighed.op.weight_row)),
-                cluster.read.weights.eq(read.valid),
-                cluster.read.turn_y.eq(read.op.turn_y), cluster.read.turn_x.eq(read.op.turn_x),
-                cluster.read.fraction.eq(i.fraction),
-                cluster.read.states.eq(read.valid | single),
-                cluster.lif.eq(sweep.lif), cluster.r_load.eq(window),
-            ]
-            if spec.frugal:  # the operation that takes a sum writes its own to the same place
-                m.d.comb += [
-                    cluster.read.banks.as_value().eq((adds & ~finds) | single.replicate(BANKS)),
-                    cluster.read.adding.as_value().eq(adds),
-                    cluster.add.store.as_value().eq(cluster.add.write.as_value() & ~(adding & same)),
-                ]
-            for b in range(BANKS):
-                m.d.comb += [
-                    cluster.read.rows[b].eq(Mux(single, row, read.op.rows[b])),
-                    cluster.add.write[b].eq(Mux(swept, sweep.write[b],
-                                                add.valid & add.op.write[b])),
-                    cluster.add.rows[b].eq(Mux(swept, sweep.write_row, add.op.rows[b])),
-                    cluster.add.forward[b].eq(forward[b]),
-                ]
-        return sum(adds[b] & ~finds[b] for b in range(BANKS)) if spec.frugal else None
-
-    def _drained(self, m, address):
-        """Return whether the last operation has been written."""
-        quiet = Signal(range(8))
-        with m.If(address.busy | address.o_valid):
-            m.d.sync += quiet.eq(0)
-        with m.Elif(quiet != 4):
-            m.d.sync += quiet.eq(quiet + 1)
-        return quiet == 4
 
     def _weights(self, m, i, start, clusters):
         """Weights from the control bus or from the external memory; return whether a LOAD runs."""

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from neurogen.rtl.address import instruction_layout
-from neurogen.rtl.cluster import lif_latency, lif_layout
 from neurogen.rtl.streams import while_valid
+from neurogen.rtl.sweep_datapath import lif_latency, lif_layout
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 
 

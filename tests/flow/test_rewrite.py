@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from neurogen.flow.rewrite import rewrite, without_zeros
 from neurogen.flow.verilator import compile_model, to_verilog
-from neurogen.rtl.lif import LifDatapath
+from neurogen.rtl.lif_datapath import LifDatapath
 
 
 class Everything(wiring.Component):

@@ -59,7 +59,7 @@ COMPONENTS: dict[str, dict[str, tuple[tuple, dict]]] = {
     "learning_lanes.NeuronLanes": _LEARN,
     "learning_lanes.UpdateLanes": _LEARN,
     "lif.LifArray": {"": ((_NEURONS,), {})},
-    "lif.LifDatapath": {"": ((3, 12), {}), "saturate": ((3, 12), {"saturate": True})},
+    "lif_datapath.LifDatapath": {"": ((3, 12), {}), "saturate": ((3, 12), {"saturate": True})},
     "loader.Loader": {"full": ((_FULL,), {})},
     "loader.ReadGuard": {"": ((30,), {})},
     "mega.Mega": _MEGA | {"alone": ((_ALONE,), {})},

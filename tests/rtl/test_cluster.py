@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from amaranth.sim import Simulator
 
-from neurogen.rtl.cluster import Cluster, Forward, lif_latency
+from neurogen.rtl.cluster import Cluster, Forward
+from neurogen.rtl.sweep_datapath import lif_latency
 from neurogen.spec.mega import BANKS, PARAMETERS, MegaSpec, ResetMode
 
 

@@ -10,8 +10,8 @@ from amaranth.hdl import ResetInserter, Signal
 from neurogen.golden.network import run as golden
 from neurogen.mapping.compile import compile_network
 from neurogen.mapping.plan import gather_potentials, read_stream, stream_for
-from neurogen.rtl.cluster import lif_latency
 from neurogen.rtl.conv import ConvEngine
+from neurogen.rtl.sweep_datapath import lif_latency
 from neurogen.spec.conv import Conv
 from neurogen.spec.events import END_OF_STEP, Events, control_word
 from neurogen.spec.mega import BANKS, COUNTERS, MegaSpec, Op, Source, decode

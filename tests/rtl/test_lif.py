@@ -8,7 +8,8 @@ import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
 
-from neurogen.rtl.lif import EventKind, LifArray, LifDatapath
+from neurogen.rtl.lif import EventKind, LifArray
+from neurogen.rtl.lif_datapath import LifDatapath
 from neurogen.spec.lif import Lif, Reset
 from neurogen.spec.mega import ResetMode
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from amaranth.sim import Simulator
 
-from neurogen.rtl.cluster import lif_latency
 from neurogen.rtl.sweep import NOTICE, SweepControl
+from neurogen.rtl.sweep_datapath import lif_latency
 from neurogen.spec.mega import BANKS, BLOCK, MegaSpec, Op, ResetMode
 
 
