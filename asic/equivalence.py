@@ -126,9 +126,10 @@ def _proved(verilog: str, top: str, pdk: Pdk, mapped: Netlist, folder: Path, sou
     start = time.monotonic()
     kinds = {macro.kind for macro in mapped.macros}
     map_memories(verilog, top, pdk, folder, macros=bool(kinds), optimised=source == "words")
-    # Words that a memory does not have are undefined, and free: a netlist makes of them what it likes.
-    run_yosys(folder, "words", ["read_rtlil coarse.il", "memory_map", "opt_expr -undriven -mux_undef",
-                                "opt_clean", "techmap", "simplemap", "dffunmap",
+    # Words that a memory does not have are undefined, and free: here they are what `opt -full` makes of them
+    # in a netlist. In one pass, `-mux_undef` would not see what `-undriven` finds.
+    run_yosys(folder, "words", ["read_rtlil coarse.il", "memory_map", "opt_expr -undriven",
+                                "opt_expr -mux_undef", "opt_clean", "techmap", "simplemap", "dffunmap",
                                 "aigmap", "opt_clean", "write_json words.json"], "Equivalence")
     words = json.loads((folder / "words.json").read_text(encoding="utf-8"))["modules"][top]
     outputs = {kind: frozenset(read_liberty(pdk.sram_liberty(kind))[kind].outputs) for kind in kinds}

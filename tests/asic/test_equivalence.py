@@ -127,6 +127,15 @@ def test_pins_of_macros_are_compared(tmp_path):
     assert proof.pins > 30 and proof.registers == report["registers"]
 
 
+@pytest.mark.parametrize("depth", [3, 6, 13, 24])
+def test_words_that_a_memory_does_not_have_are_free(tmp_path, depth):
+    text, report = netlist(tmp_path, Store(2, depth), script="plain", macros=False)
+    proof = proved(tmp_path, text)
+    assert proof.proved and proof.registers == report["registers"] == 2 * depth + 2
+    edited(tmp_path / "netlist.json", another_gate)
+    assert not proved(tmp_path, text).proved
+
+
 def test_states_that_do_not_occur_do_not_count(tmp_path, monkeypatch):
     text, report = netlist(tmp_path, Machine(), script="plain")
     assert report["macros"]
