@@ -11,8 +11,10 @@ from neurogen.qdi.fuzz import FuzzProgram, campaign, make_process, random_option
 from tests.qdi.functions import latch
 
 
-def test_300_programs():
-    failures = campaign(range(300))
+@pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 1000), marks=pytest.mark.slow)],
+                         ids=lambda seeds: f"{seeds.start}-{seeds.stop}")
+def test_random_programs_agree(seeds):
+    failures = campaign(seeds)
     assert [(f.seed, f.error, f.program.text) for f in failures] == []
 
 
