@@ -34,6 +34,9 @@ class ErrorUnit(wiring.Component):
         Reads an error, one cycle later; those of the read-out follow those of the similarity.
     right : ``Out(1)``
         Whether the class with the largest ``z``, the first of equals, is the label. (Not of ``o``.)
+    some : ``Out(2)``
+        Whether there may be errors that are not 0, of ``z`` and of ``o``. Known with ``Loss.HINGE`` only:
+        both are high otherwise.
     """
 
     def __init__(self, spec: Learner):
@@ -42,6 +45,7 @@ class ErrorUnit(wiring.Component):
             "start": In(1), "readout": In(1), "label": In(range(spec.classes)), "busy": Out(1),
             "class_address": Out(range(spec.classes)), "value": In(signed(spec.similarity_bits)),
             "address": In(range(2 * spec.classes)), "error": Out(signed(9)), "right": Out(1),
+            "some": Out(2, init=0b11),
         })
 
     @property
@@ -84,6 +88,7 @@ class ErrorUnit(wiring.Component):
                 right, now = go.steps[1] == self.label, go.steps[1]
                 if spec.loss is Loss.HINGE:
                     size = Mux(ahead < spec.margin, HINGE_ERROR, 0)
+                    m.d.sync += self.some.bit_select(self.readout, 1).eq(ahead < spec.margin)
                     m.d.comb += errors.w_port.data.eq(Mux(right, size, Mux(now == rival, -size, 0)))
                 else:
                     m.d.comb += errors.w_port.data.eq(Mux(right, 255, 0) - self._share(m, total, powers))

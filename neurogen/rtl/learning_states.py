@@ -209,7 +209,9 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
     update, error, modulations = parts.update, parts.error, parts.modulator.m
     traces = Signal()  # the lanes multiply traces, not modulations
     rates = parts.control.rates
-    first_class = 0 if spec.prototypes is Prototypes.LEARN else spec.classes
+    first_class, some = spec.classes, error.some[1]
+    if spec.prototypes is Prototypes.LEARN:
+        first_class, some = 0, error.some.any()
     for k in range(spec.lanes):
         m.d.comb += update.lanes[k].eq(Mux(traces, neurons.r_port.data.e[k], modulations[k]))
     m.d.comb += parts.modulator.en.eq(0)
@@ -236,6 +238,8 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
         else:
             with m.If(Value.cast(neurons.r_port.data.psi).any()):
                 m.next = "Gather"
+                with m.If(~error.some[0]):  # sums are 0
+                    m.next = "Modulate"
             with m.Else():
                 skip()
     with m.State("Gather"):
@@ -268,9 +272,9 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
         with m.If(ended):
             to_classes()
     with m.State("Classes"):
-        traced = Value.cast(neurons.r_port.data.e).any()
+        wanted = Value.cast(neurons.r_port.data.e).any() & some
         m.d.comb += [
-            parts.issue.eq((parts.n < parts.class_rows) & traced),
+            parts.issue.eq((parts.n < parts.class_rows) & wanted),
             update.valid.eq(parts.valid[0] & (error.error != 0)), update.factor.eq(error.error),
             update.address.eq(parts.column + parts.rows + parts.index[0]),
             update.rate.eq(Mux(parts.index[0] < spec.classes, rates[2], rates[3])),
