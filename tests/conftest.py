@@ -9,6 +9,10 @@ from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anybody imports matplotlib: no display is needed
 
+# Runs are short: models that are there sooner count for more than fast ones. (The second is of cocotb's.)
+os.environ.setdefault("NEUROGEN_OPT", "-O1")
+os.environ.setdefault("USER_CPPFLAGS", "-O0")
+
 # Machines differ in speed: no deadlines. Continuous integration must not fail by chance: no randomness.
 settings.register_profile("neurogen", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("neurogen")

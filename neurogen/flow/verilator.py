@@ -58,8 +58,8 @@ def to_verilog(component: object, name: str) -> str:
 
 
 def compile_model(verilog: object, top: str, *, trace: bool | str = False,
-                  cache_dir: Path | str | None = None, opt: str = "-O3", verilator_flags: Sequence[str] = (),
-                  x_initial: str = "random", seed: int = 0) -> Model:
+                  cache_dir: Path | str | None = None, opt: str | None = None,
+                  verilator_flags: Sequence[str] = (), x_initial: str = "random", seed: int = 0) -> Model:
     """Return a simulation model of ``verilog``, compiled now or taken from the cache.
 
     The cache is addressed by content: Verilog, harness, flags and versions. Entries appear whole or not
@@ -77,7 +77,7 @@ def compile_model(verilog: object, top: str, *, trace: bool | str = False,
     cache_dir
         Folder of the cache; default ``$NEUROGEN_CACHE`` or the platform's.
     opt
-        Optimisation of the C++ compiler.
+        Optimisation of the C++ compiler; default ``$NEUROGEN_OPT`` or ``-O3``.
     verilator_flags
         More flags for Verilator.
     x_initial, seed
@@ -96,8 +96,9 @@ def compile_model(verilog: object, top: str, *, trace: bool | str = False,
     form = _trace_format(trace, compiler)
     folder = resources.files("neurogen.flow")
     harness, lz4 = (folder.joinpath(*name).read_text() for name in (("harness.cpp",), ("include", "lz4.h")))
-    cflags = [opt, "-std=gnu++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w", "-DVL_USER_FATAL",
-              "-DVL_USER_STOP", "-DVL_USER_FINISH", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVL_TIME_CONTEXT",
+    cflags = [opt or os.environ.get("NEUROGEN_OPT", "-O3"), "-std=gnu++17", "-fPIC", "-fvisibility=hidden",
+              "-fno-gnu-unique", "-w", "-DVL_USER_FATAL", "-DVL_USER_STOP", "-DVL_USER_FINISH",
+              "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVL_TIME_CONTEXT",
               f"-DVM_TRACE={int(form != '')}", f"-DVM_TRACE_FST={int(form == 'fst')}",
               f"-DVM_TRACE_VCD={int(form == 'vcd')}", f"-DNG_TRACE={_TRACES[form]}"]
     if "clang" in compiler_version(compiler):

@@ -133,6 +133,7 @@ def test_wrong_targets_are_one_line(arguments, message, tmp_path):
 
 
 def test_a_bitstream_and_its_figures(tmp_path, monkeypatch):
+    import designs.learner.cli as cli
     import fpga.build
     resources = {"cells": {"TRELLIS_COMB": {"used": 7, "available": 83640}}, "fmax": 40.0, "target": 30.0,
                  "slack": 1.0}
@@ -143,6 +144,7 @@ def test_a_bitstream_and_its_figures(tmp_path, monkeypatch):
         (folder / "top.bit").write_bytes(b"bits")
         seen["spec"] = spec
         return {"board": board, "resources": resources, "versions": {"nextpnr": "1"}}
+    monkeypatch.setattr(cli, "to_verilog", lambda *_: "")  # of a large learner: seconds
     monkeypatch.setattr(fpga.build, "check_buildable", lambda spec, board: None)
     monkeypatch.setattr(fpga.build, "build_fpga", build)
     result = call("build", "--target", "fpga", "--out", str(tmp_path / "out"))

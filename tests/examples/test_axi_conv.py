@@ -42,9 +42,8 @@ def test_ports_are_stable(text):
 @pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"))])
 def test_cocotb_on_the_verilog(text, tmp_path, simulator):
-    # Compiling takes longer than running: do not optimise.
     assert run_cocotb(text, "axi_conv", "tests.examples.axi_conv_bench", simulator=simulator,
-                      build_dir=tmp_path, env={"USER_CPPFLAGS": "-O0"}) == 3
+                      build_dir=tmp_path) == 3
 
 
 def test_wrong_parameters():

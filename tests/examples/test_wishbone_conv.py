@@ -34,9 +34,8 @@ def test_ports_are_stable(text):
 @pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"))])
 def test_cocotb_on_the_verilog(text, tmp_path, simulator):
-    # Compiling takes longer than running: do not optimise.
     assert run_cocotb(text, "wishbone_conv", "tests.examples.wishbone_conv_bench", simulator=simulator,
-                      build_dir=tmp_path, env={"USER_CPPFLAGS": "-O0"}) == 2
+                      build_dir=tmp_path) == 2
 
 
 def test_wrong_parameters():

@@ -71,26 +71,28 @@ def test_braille(graph, accelerators):
     assert runner.spikes[0][output].counts().sum(0).argmax() == case.labels[0]
 
 
-def test_digits(accelerators):
-    row = measure(digits_case(recordings=10, each_step=2), accelerator=accelerators("default"))
+@pytest.mark.parametrize("config", ["mini", pytest.param("default", marks=pytest.mark.slow)])
+def test_digits(config, accelerators):
+    accelerator = accelerators(config)
+    row = measure(digits_case(config, recordings=10, each_step=2), accelerator=accelerator)
     assert row["mismatches"] == 0
     assert set(row) <= set(EQUALITY) | set(SPEED)
     assert row["rtl"] == row["golden"]
     assert int(row["rtl"].split("/")[0]) >= 8
     # The counters cannot beat the bound, nor the lanes their number.
     assert 1 <= row["layers_per_bound"] <= row["all_per_bound"]
-    assert 0 < row["sops_per_cycle"] <= row["busy"] <= 288
+    assert 0 < row["sops_per_cycle"] <= row["busy"] <= accelerator.spec.sops_per_cycle
 
 
 def test_a_difference_is_an_error(monkeypatch, accelerators):
-    case = digits_case(recordings=1, each_step=0)
+    case = digits_case("mini", recordings=1, each_step=0)
     name = case.network.populations[0]
     node = replace(case.network.nodes[name], threshold=case.network.nodes[name].threshold + 1)
     wrong = replace(case.network, nodes=case.network.nodes | {name: node})
     monkeypatch.setattr(real_inputs, "compile_network",
                         lambda network, *args, **options: compile_network(wrong, *args, **options))
-    with pytest.raises(RuntimeError, match=rf"^digits on 'default': \w+ of neuron .* of '{name}' in step"):
-        measure(case, accelerator=accelerators("default"))
+    with pytest.raises(RuntimeError, match=rf"^digits on 'mini': \w+ of neuron .* of '{name}' in step"):
+        measure(case, accelerator=accelerators("mini"))
 
 
 def test_cut():

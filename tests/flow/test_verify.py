@@ -1,6 +1,7 @@
 """The accelerator in Verilog equals the golden model: spikes, potentials after every step, and counts."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,9 +40,15 @@ def fitted(seed, spec):
     return replace(network, nodes=nodes)
 
 
+@cache
+def accelerator_of(name):
+    """Return the accelerator of a configuration; translating one takes longer than running it."""
+    return simulate(SPECS[name], idle=0.1, backpressure=0.2, seed=1)
+
+
 @pytest.fixture(scope="module", params=SPECS)
 def accelerator(request):
-    return simulate(SPECS[request.param], idle=0.1, backpressure=0.2, seed=1)
+    return accelerator_of(request.param)
 
 
 def situations(plan):
@@ -80,7 +87,7 @@ def test_random_networks(accelerator):
 @pytest.mark.parametrize("name", ["wide", "small"])
 def test_neurons_that_fire_several_times(name):
     spec, compared, most, strategies = SPECS[name], 0, 0, set()
-    accelerator = simulate(spec, idle=0.1, backpressure=0.2, seed=1)
+    accelerator = accelerator_of(name)
     for seed in range(20):
         network = eager(fitted(seed, spec), 4 + 4 * (seed % 4))
         try:
@@ -141,7 +148,7 @@ def test_spatial_tiles():
         ("lif2",))
     plan = compile_network(network, spec, observe="all")
     assert "tiles" in plan.strategy
-    report = verify(Runner(simulate(spec), plan), network, [random_events(network, 0, 4, 0.1)])
+    report = verify(Runner(accelerator_of("small"), plan), network, [random_events(network, 0, 4, 0.1)])
     assert report.passed, str(report.first)
     assert report.spikes and report.potentials
 
@@ -154,7 +161,7 @@ def test_a_wrong_weight_is_found_and_explained():
     weights[tuple(used[0])] += 1
     broken = replace(plan, passes=(replace(plan.passes[0], weights=weights), *plan.passes[1:]))
     samples = [random_events(network, sample, 5, 0.5) for sample in range(3)]
-    report = verify(Runner(simulate(WIDE), broken), network, samples)
+    report = verify(Runner(accelerator_of("wide"), broken), network, samples)
     assert not report.passed
     assert "must be" in str(report.first) and "events that led there" in str(report.first)
 
@@ -183,7 +190,7 @@ def test_wrong_counters_are_found():
     network = fitted(3, WIDE)
     plan = compile_network(network, WIDE, observe="all")
     samples = [random_events(network, 0, 5, 0.5)]
-    right = Runner(simulate(WIDE), plan).run(samples[0], every_step=True)
+    right = Runner(accelerator_of("wide"), plan).run(samples[0], every_step=True)
     for quantity in ("events", "sops", "spikes"):
         op = Op.SWEEP if quantity == "spikes" else Op.INTEGRATE
         number = next(n for n, ins in enumerate(plan.passes[0].instructions)
