@@ -76,10 +76,9 @@ def plainly(verilog):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    text, cache = to_verilog(Everything(), "everything"), tmp_path_factory.mktemp("cache")
-    return [compile_model(t, "everything", cache_dir=cache, opt="-O0", x_initial="zero")
-            for t in (text, plainly(text))]
+def models():
+    text = to_verilog(Everything(), "everything")
+    return [compile_model(t, "everything", opt="-O0", x_initial="zero") for t in (text, plainly(text))]
 
 
 @pytest.mark.parametrize("idle, backpressure", [(0, 0), (0.5, 0.3), (0.05, 0.9)])
