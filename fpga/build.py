@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.boards import Board, find_board
+from fpga.copies import copy_controls
 from fpga.floorplan import blank_places, leave_blank, memory_places
 from fpga.synth import synthesise, yosys_version
 from fpga.timing import check_timing, read_report
@@ -113,6 +114,8 @@ def build_fpga(spec: BoardSpec, board: str | Board, out_dir: Path | str, *, seed
             places, blanks = memory_places(spec, device), blank_places(spec, device)
         log = step("synthesise", lambda: synthesise(part, board.family, places))
         (part / "yosys.log").write_text(log, encoding="utf-8")
+        if places:
+            copy_controls(part / "top.json")
         if blanks:
             leave_blank(part / "top.json", blanks)
         if board.family == "ecp5":

@@ -1,0 +1,99 @@
+"""What steers many lanes is copied for each neighbourhood, and a netlist with copies does what it did."""
+
+import json
+from collections import Counter
+from copy import deepcopy
+
+import pytest
+
+from fpga.copies import copy_controls
+
+
+RAMS = [(4, 22), (6, 46), (111, 22), (113, 82)]
+
+
+def cell(kind, inputs, output=None, **attributes):
+    """Return a cell as Yosys writes it, with ports A, B, ... and Z."""
+    pins = {port: [wire] for port, wire in zip("ABCD", inputs, strict=False)}
+    directions = dict.fromkeys(pins, "input")
+    if output is not None:
+        pins["Z"], directions["Z"] = [output], "output"
+    return {"type": kind, "parameters": {}, "attributes": attributes, "port_directions": directions,
+            "connections": pins}
+
+
+def netlist(sinks, *, kind="TRELLIS_FF", placed=True, lead=True):
+    """A driver of LUTs, each of which leads through a carry to a block RAM of states, and of a flip-flop."""
+    cells = {"go": cell(kind, [1, "0"], 2), "other": cell("TRELLIS_FF", [2], 3)}
+    for number in range(sinks):
+        wire = 10 + 2 * number
+        cells[f"lut{number}"] = cell("LUT4", ["1", 2], wire)
+        if lead:
+            cells[f"sum{number}"] = cell("CCU2C", [wire], wire + 1)
+    for number, (x, y) in enumerate(RAMS):
+        data = [10 + 2 * sink + 1 for sink in range(number, sinks, len(RAMS))]
+        ram = cells[f"top.states{number}.memory.0.0"] = cell("DP16KD", [])
+        ram["connections"]["DIA"], ram["port_directions"]["DIA"] = data, "input"
+        if placed:
+            ram["attributes"]["BEL"] = f"X{x}/Y{y}/EBR0"
+    return {"modules": {"top": {"cells": cells, "netnames": {}}}}
+
+
+def copied(tmp_path, design):
+    path = tmp_path / "top.json"
+    path.write_text(json.dumps(design))
+    count = copy_controls(path)
+    return count, json.loads(path.read_text())["modules"]["top"]["cells"]
+
+
+def merged(before, after):
+    """Return the cells with all copies, and what they drive, taken for their originals."""
+    name = {added: added.split("$copy")[0] for added in after}
+    wires = {after[added]["connections"]["Z"][0]: before[original]["connections"]["Z"][0]
+             for added, original in name.items() if "Z" in after[added]["connections"]}
+    found = {}
+    for added, original in name.items():
+        one = deepcopy(after[added])
+        for pins in one["connections"].values():
+            pins[:] = [wires.get(wire, wire) for wire in pins]
+        assert found.setdefault(original, one) == one
+    return found
+
+
+@pytest.mark.parametrize("kind", ["TRELLIS_FF", "LUT4"])
+def test_each_neighbourhood_gets_a_driver_and_all_are_the_same(tmp_path, kind):
+    design = netlist(200, kind=kind)
+    before = design["modules"]["top"]["cells"]
+    count, after = copied(tmp_path, design)
+    assert count == 4 and set(after) - set(before) == {f"go$copy{n}" for n in range(4)}
+    assert merged(before, after) == before
+    drivers = Counter((after[f"lut{n}"]["connections"]["B"][0], n % len(RAMS)) for n in range(200))
+    assert sorted(drivers.values()) == [50] * 4  # those of a block RAM share one, of their own
+    assert after["other"]["connections"]["A"] == [2]
+
+
+def test_a_lut_and_the_register_before_it_are_both_copied(tmp_path):
+    design = netlist(200, kind="LUT4")
+    cells = design["modules"]["top"]["cells"]
+    cells["early"] = cell("TRELLIS_FF", [5], 1)
+    more = netlist(200)["modules"]["top"]["cells"]
+    for name, one in more.items():
+        if name.startswith(("lut", "sum")):
+            for pins in one["connections"].values():
+                pins[:] = [{2: 1}.get(wire, wire + 1000 if isinstance(wire, int) else wire) for wire in pins]
+            cells[f"more_{name}"] = one
+    for number in range(len(RAMS)):
+        wires = cells[f"top.states{number}.memory.0.0"]["connections"]["DIA"]
+        wires += [wire + 1000 for wire in wires]
+    before = deepcopy(cells)
+    count, after = copied(tmp_path, design)
+    assert merged(before, after) == before
+    assert count == 8 and {name.split("$")[0] for name in set(after) - set(before)} == {"go", "early"}
+
+
+@pytest.mark.parametrize("design", [
+    netlist(149), netlist(200, placed=False), netlist(200, lead=False), netlist(200, kind="DP16KD")],
+    ids=["few", "no places", "leading nowhere", "no LUT"])
+def test_others_keep_their_driver(tmp_path, design):
+    before = deepcopy(design["modules"]["top"]["cells"])
+    assert copied(tmp_path, design) == (0, before)
