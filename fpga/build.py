@@ -58,7 +58,7 @@ def build_fpga(spec: BoardSpec, board: str | Board, out_dir: Path | str, *, seed
 
     ``out_dir`` appears whole when everything has succeeded, the clock's target included; until then, and
     after a failure, earlier results stay as they are. It gets ``top.bit`` (ECP5) or ``top.bin`` (iCE40),
-    ``top.v``, ``top.lpf`` or ``top.pcf``, ``nextpnr.json`` and the logs.
+    ``top.v``, ``top.ys`` with what it reads, ``top.lpf`` or ``top.pcf``, ``nextpnr.json`` and the logs.
 
     Parameters
     ----------
@@ -112,12 +112,7 @@ def build_fpga(spec: BoardSpec, board: str | Board, out_dir: Path | str, *, seed
         places, blanks = [], []
         if isinstance(spec, MegaSpec):
             places, blanks = memory_places(spec, device), blank_places(spec, device)
-        log = step("synthesise", lambda: synthesise(part, board.family, places))
-        (part / "yosys.log").write_text(log, encoding="utf-8")
-        if places:
-            copy_controls(part / "top.json")
-        if blanks:
-            leave_blank(part / "top.json", blanks)
+        step("synthesise", lambda: _synthesise(board, part, places, blanks))
         if board.family == "ecp5":
             options += _ROUTER + _PLACER * bool(places)
         route = [*place, *options, "--seed", str(seed)]
@@ -187,6 +182,15 @@ def _elaborate(spec: BoardSpec, board: Board, part: Path) -> list[str]:
         options = [f"--{platform.device.removeprefix('iCE40').lower()}", "--package",
                    platform.package.lower(), "--pcf", constraints, "--asc", "top.asc"]
     return [*options, "--json", "top.json", "--report", "nextpnr.json", "--timing-allow-fail"]
+
+
+def _synthesise(board: Board, part: Path, places: list[tuple[str, str]], blanks: list[str]) -> None:
+    log = synthesise(part, board.family, places)
+    (part / "yosys.log").write_text(log, encoding="utf-8")
+    if places:
+        copy_controls(part / "top.json")
+    if blanks:
+        leave_blank(part / "top.json", blanks)
 
 
 def _route(command: list[str], spec: BoardSpec, board: Board, part: Path) -> str:

@@ -3,7 +3,8 @@
 The block RAMs of the engine have their places, lane by lane (`fpga.floorplan`), and the logic of a lane
 settles near them. What all lanes look at, such as where adders find a state, has to cross the chip: of
 `default` a register with 416 sinks took 26 ns for the farthest. nextpnr copies nothing itself. Here sinks are
-sorted by the block RAMs that they lead to, and each group gets a driver.
+sorted by the block RAMs that they lead to, and each group gets a register. (Copies of LUTs that steer, too,
+gained nothing.)
 """
 
 import json
@@ -23,23 +24,24 @@ __all__ = ["copy_controls"]
 _MANY, _GROUP = 150, 52  # LUTs behind a wire that is copied, at least; behind a copy, at most
 # From a LUT to the block RAM that it leads to: cells on the way, and users of a wire that leads there.
 _CELLS, _USERS = 14, 40
-_STEERING = ("CE", "LSR", "CLK", "WE", "AD")  # pins through which no data go on
+# Pins through which no data go on, of flip-flops, block RAMs and LUTs as memories.
+_STEERING = ("CE", "OCE", "CLK", "WCK", "LSR", "RST", "CS", "WE", "WRE", "AD", "WAD", "RAD")
 _PLACE = re.compile(r"X(\d+)/Y(\d+)/")
 
 
 def copy_controls(netlist: Path) -> int:
-    """Copy LUTs and flip-flops that steer many LUTs, in a netlist of Yosys (JSON) whose top is ``top``.
+    """Copy flip-flops that steer many LUTs, in a netlist of Yosys (JSON) whose top is ``top``.
 
     A copy has the inputs of its original, and does in every cycle what that does. LUTs that lead to no block
-    RAM of states with a place keep their driver, as do sinks that are no LUTs.
+    RAM of states with a place keep their driver, as do sinks that are no LUTs; if there are none of these,
+    the original drives one of the groups.
 
     Returns
     -------
-    How many cells were added; none where no block RAM has a place.
+    How many were added; none where no block RAM has a place.
     """
     design = json.loads(netlist.read_text("utf-8"))
-    wires = _Wires(design["modules"]["top"]["cells"])
-    copied = sum(wires.copy(kind) for kind in ("LUT4", "TRELLIS_FF"))  # LUTs add sinks to flip-flops
+    copied = _Wires(design["modules"]["top"]).copy()
     if copied:
         netlist.write_text(json.dumps(design), encoding="utf-8")
     return copied
@@ -48,12 +50,12 @@ def copy_controls(netlist: Path) -> int:
 class _Wires:
     """Cells of a netlist, and by wire its driver and its users, as names of cells and ports."""
 
-    def __init__(self, cells: dict[str, dict[str, Any]]):
-        self._cells = cells
+    def __init__(self, top: dict[str, Any]):
+        self._cells: dict[str, dict[str, Any]] = top["cells"]
         self._driver: dict[int, tuple[str, str]] = {}
         self._users: dict[int, list[tuple[str, str]]] = defaultdict(list)
-        self._ends = {}
-        for name, cell in cells.items():
+        self._ends: dict[str, tuple[int, ...]] = {}
+        for name, cell in self._cells.items():
             for port, wire in _pins(cell):
                 if cell["port_directions"][port] == "output":
                     self._driver[wire] = name, port
@@ -62,32 +64,29 @@ class _Wires:
             place = _PLACE.match(cell.get("attributes", {}).get("BEL", ""))
             if place and cell["type"] == "DP16KD" and ".states" in name:
                 self._ends[name] = tuple(map(int, place.groups()))
-        self._last = max((*self._driver, *self._users), default=0)
+        # Names have wires that no cell uses, too.
+        named = (wire for net in top["netnames"].values() for wire in net["bits"] if isinstance(wire, int))
+        self._last = max((*self._driver, *self._users, *named), default=0)
 
-    def copy(self, kind: str) -> int:
-        """Copy the cells of a kind that steer many LUTs; return how many copies there are."""
+    def copy(self) -> int:
+        """Copy the flip-flops that steer many LUTs; return how many copies there are."""
         copies = 0
         for wire, (name, port) in list(self._driver.items()):
-            if not self._ends or self._cells[name]["type"] != kind or len(self._users[wire]) < _MANY:
+            if self._cells[name]["type"] != "TRELLIS_FF" or len(self._users[wire]) < _MANY:
                 continue
             places = {user: self._place(user[0]) for user in self._users[wire]
                       if self._cells[user[0]]["type"] == "LUT4"}
             sinks = [(user, place) for user, place in places.items() if place is not None]
             if len(sinks) < _MANY:
                 continue
-            for number, group in enumerate(_groups(np.array([place for _, place in sinks]))):
+            groups = _groups(np.array([place for _, place in sinks]))
+            for number, group in enumerate(groups[len(sinks) == len(self._users[wire]):]):
                 self._last += 1
                 added = f"{name}$copy{number}"
                 self._cells[added] = cell = deepcopy(self._cells[name])
                 cell["connections"][port] = [self._last]
-                self._driver[self._last] = added, port
-                for pin, source in _pins(cell):
-                    if pin != port:
-                        self._users[source].append((added, pin))
                 for user, pin in (sinks[index][0] for index in group):
                     self._cells[user]["connections"][pin] = [self._last]
-                    self._users[wire].remove((user, pin))
-                    self._users[self._last].append((user, pin))
                 copies += 1
         return copies
 
@@ -101,7 +100,8 @@ class _Wires:
             users = [user for cell in front for port, wire in _pins(self._cells[cell])
                      if self._cells[cell]["port_directions"][port] == "output"
                      and len(self._users[wire]) < _USERS for user in self._users[wire]]
-            front = list({user for user, port in users if not port.startswith(_STEERING)} - seen)
+            front = list(dict.fromkeys(user for user, port in users
+                                       if not port.startswith(_STEERING) and user not in seen))
             seen.update(front)
         return None
 

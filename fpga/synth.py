@@ -29,8 +29,9 @@ _ECP5 = "synth_ecp5 -nowidelut -top top -run"
 # Yosys takes block RAMs of 18 bits for memories of any depth, and for each bit a multiplexer with an input
 # for every 1,024 words: for the 19,256 words of the learner `large` 2,574 wires, which no router could lay.
 # Words of up to four bits make a few more block RAMs (160 instead of 143) of 640 wires.
-_DEEP = "deep.txt"
-_DEEP_RAM = """\
+# `$__DP16KD_` of Yosys' lattice/brams_16kd.txt without the widths of 9 and 18, whose parts its techmap knows.
+_NARROW = "narrow.txt"
+_NARROW_RAM = """\
 ram block $__DP16KD_ {
   abits 14;
   widths 1 2 4 per_port;
@@ -50,7 +51,8 @@ ram block $__DP16KD_ {
   }
 }
 """
-_MEMORIES = [f"{_ECP5} begin:map_ram", f"memory_libmap -lib {_DEEP} t:$mem_v2 r:SIZE>4096 %i",
+_DEEP = 4096  # words; deeper ones would have multiplexers of five inputs or more
+_MEMORIES = [f"{_ECP5} begin:map_ram", f"memory_libmap -lib {_NARROW} t:$mem_v2 r:SIZE>{_DEEP} %i",
              f"{_ECP5} map_ram:map_luts"]
 # The ends of `synth_ecp5` without `autoname`, which spends minutes and gigabytes on names from neighbours.
 _LUTS = {
@@ -100,7 +102,7 @@ def synthesise(folder: Path, family: str, places: Sequence[tuple[str, str]] = ()
         f"select -assert-count 1 c:{pattern}", f'setattr -set BEL "{place}" c:{pattern}')] + _WRITE
     if family == "ice40":
         return _run(folder, "top.ys", [*read, "synth_ice40 -top top -run begin:check", *write])
-    (folder / _DEEP).write_text(_DEEP_RAM, encoding="utf-8")
+    (folder / _NARROW).write_text(_NARROW_RAM, encoding="utf-8")
     mapped = [*read, *_SMALL, *_MEMORIES]
     try:
         return _run(folder, "top.ys", [*mapped, *_LUTS["abc9"], *write])

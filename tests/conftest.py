@@ -9,7 +9,8 @@ from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anybody imports matplotlib: no display is needed
 
-# Runs are short: models that are there sooner count for more than fast ones. (The second is of cocotb's.)
+# Runs are short: models that are there sooner count for more than fast ones. (The second is of Verilator's
+# makefile, which cocotb runs.)
 os.environ.setdefault("NEUROGEN_OPT", "-O1")
 os.environ.setdefault("USER_CPPFLAGS", "-O0")
 

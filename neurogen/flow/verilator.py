@@ -96,7 +96,7 @@ def compile_model(verilog: object, top: str, *, trace: bool | str = False,
     form = _trace_format(trace, compiler)
     folder = resources.files("neurogen.flow")
     harness, lz4 = (folder.joinpath(*name).read_text() for name in (("harness.cpp",), ("include", "lz4.h")))
-    cflags = [opt or os.environ.get("NEUROGEN_OPT", "-O3"), "-std=gnu++17", "-fPIC", "-fvisibility=hidden",
+    cflags = [opt or os.environ.get("NEUROGEN_OPT") or "-O3", "-std=gnu++17", "-fPIC", "-fvisibility=hidden",
               "-fno-gnu-unique", "-w", "-DVL_USER_FATAL", "-DVL_USER_STOP", "-DVL_USER_FINISH",
               "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVL_TIME_CONTEXT",
               f"-DVM_TRACE={int(form != '')}", f"-DVM_TRACE_FST={int(form == 'fst')}",

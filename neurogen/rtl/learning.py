@@ -37,8 +37,8 @@ class LearnEngine(wiring.Component):
     that spike (-2 if none does), ``N`` words of neurons, ``S`` of them with spikes, and ``G`` rows of ``P``
     and ``Q``; in layers that are not the last, ``N - G - 3`` more. Learning adds ``3 C + 11`` for each kind
     of error (``2 C + 8`` with ``Loss.HINGE``), ``C + 9`` for each word with an open window (5 if the hinge
-    has no error), and a cycle for each word of weights that is updated, with about five more for each run of
-    them.
+    has none, of ``z`` and of ``o``), and a cycle for each word of weights that is updated, with about five
+    more for each run of them.
 
     **Reset.** Stops at once; memories keep their contents. After a reset, or power-on, state is cleared by
     the first ``Kind.BEGIN``; weights are whatever the memory holds.

@@ -211,7 +211,7 @@ def update_states(m: Module, spec: Learner, parts: Parts) -> None:
     rates = parts.control.rates
     first_class, some = spec.classes, error.some[1]
     if spec.prototypes is Prototypes.LEARN:
-        first_class, some = 0, error.some.any()
+        first_class, some = 0, error.some[0] | (error.some[1] & parts.last)
     for k in range(spec.lanes):
         m.d.comb += update.lanes[k].eq(Mux(traces, neurons.r_port.data.e[k], modulations[k]))
     m.d.comb += parts.modulator.en.eq(0)

@@ -24,7 +24,7 @@ def connect_clusters(m: Module, address: AddressGenerator, sweep: SweepControl, 
     ----------
     fraction
         Index into the configuration's ``fraction_bits``.
-    state_read, row
+    state_read, row, execute
         A host reads the row of states, and looks at it until the next ``execute``.
 
     Returns

@@ -128,7 +128,7 @@ def test_pins_of_macros_are_compared(tmp_path):
 
 
 @pytest.mark.parametrize("depth", [3, 6, 13, 24])
-def test_words_that_a_memory_does_not_have_are_free(tmp_path, depth):
+def test_words_that_a_memory_does_not_have_do_not_matter(tmp_path, depth):
     text, report = netlist(tmp_path, Store(2, depth), script="plain", macros=False)
     proof = proved(tmp_path, text)
     assert proof.proved and proof.registers == report["registers"] == 2 * depth + 2

@@ -14,6 +14,7 @@ from amaranth.lib.wiring import connect, flipped
 
 import fpga.build
 import fpga.top
+from designs.learner.configs import CONFIGS
 from fpga.boards import BOARDS, DEFAULT_BOARD, find_board
 from fpga.build import build_fpga
 from fpga.pll import ecp5_pll, ice40_pll
@@ -118,6 +119,31 @@ def test_every_board_has_the_pins_and_the_clock(name):
     assert len(re.findall(r"uart_0__[rt]x", constraints)) in (2, 4)
     assert ("EHXPLLL" in plan.files["top.il"]) == (board.family == "ecp5")
     assert board.target_hz % board.baud == 0 and board.divisor >= 4
+
+
+@pytest.mark.parametrize("spec, copies", [
+    (load_config("default"), 1), (TINY, 0), (CONFIGS["tiny"], 0)], ids=["default", "tiny", "learner"])
+def test_an_ecp5_is_routed_by_negotiation_and_large_engines_are_placed_before(small, monkeypatch, tmp_path,
+                                                                             spec, copies):
+    """Block RAMs with places go with copies of what steers their lanes, and with the placer for wires."""
+    calls = []
+
+    def synthesise(folder, family, places):
+        (folder / "top.json").write_text('{"modules": {"top": {"cells": {}, "netnames": {}}}}')
+        calls.append(bool(places))
+        return "synthesised"
+
+    monkeypatch.setattr(fpga.build, "synthesise", synthesise)
+    monkeypatch.setattr(fpga.build, "copy_controls", lambda netlist: calls.append(netlist.name))
+    report = nextpnr_report(60.0, 30.0)
+    report["utilization"]["TRELLIS_COMB"] = {"used": 40000, "available": 83640}
+    body = f"json.dump({report!r}, open('nextpnr.json', 'w')); print(*sys.argv)"
+    monkeypatch.setenv("NEXTPNR_ECP5", tool(tmp_path / "place", body))
+    monkeypatch.setenv("ECPPACK", tool(tmp_path / "pack", "open(sys.argv[-1], 'w').write('bits')"))
+    build_fpga(spec, DEFAULT_BOARD, tmp_path / "out")
+    command = (tmp_path / "out" / "nextpnr.log").read_text()
+    assert "--router router2" in command and ("--placer static" in command) == bool(copies)
+    assert calls == [bool(copies)] + ["top.json"] * copies
 
 
 def test_unknown_board_lists_those_there_are(tmp_path):

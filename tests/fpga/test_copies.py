@@ -9,6 +9,7 @@ import pytest
 from fpga.copies import copy_controls
 
 
+UNUSED = 5000  # a wire that has a name and nothing else
 RAMS = [(4, 22), (6, 46), (111, 22), (113, 82)]
 
 
@@ -22,21 +23,20 @@ def cell(kind, inputs, output=None, **attributes):
             "connections": pins}
 
 
-def netlist(sinks, *, kind="TRELLIS_FF", placed=True, lead=True):
+def netlist(sinks, *, kind="TRELLIS_FF", placed=True, pin="DIA", other=True):
     """A driver of LUTs, each of which leads through a carry to a block RAM of states, and of a flip-flop."""
-    cells = {"go": cell(kind, [1, "0"], 2), "other": cell("TRELLIS_FF", [2], 3)}
+    cells = {"go": cell(kind, [1, "0"], 2)} | ({"other": cell("TRELLIS_FF", [2], 3)} if other else {})
     for number in range(sinks):
         wire = 10 + 2 * number
         cells[f"lut{number}"] = cell("LUT4", ["1", 2], wire)
-        if lead:
-            cells[f"sum{number}"] = cell("CCU2C", [wire], wire + 1)
+        cells[f"sum{number}"] = cell("CCU2C", [wire], wire + 1)
     for number, (x, y) in enumerate(RAMS):
         data = [10 + 2 * sink + 1 for sink in range(number, sinks, len(RAMS))]
         ram = cells[f"top.states{number}.memory.0.0"] = cell("DP16KD", [])
-        ram["connections"]["DIA"], ram["port_directions"]["DIA"] = data, "input"
+        ram["connections"][pin], ram["port_directions"][pin] = data, "input"
         if placed:
             ram["attributes"]["BEL"] = f"X{x}/Y{y}/EBR0"
-    return {"modules": {"top": {"cells": cells, "netnames": {}}}}
+    return {"modules": {"top": {"cells": cells, "netnames": {"unused": {"bits": [UNUSED, "x"]}}}}}
 
 
 def copied(tmp_path, design):
@@ -60,9 +60,8 @@ def merged(before, after):
     return found
 
 
-@pytest.mark.parametrize("kind", ["TRELLIS_FF", "LUT4"])
-def test_each_neighbourhood_gets_a_driver_and_all_are_the_same(tmp_path, kind):
-    design = netlist(200, kind=kind)
+def test_each_neighbourhood_gets_a_register_and_all_are_the_same(tmp_path):
+    design = netlist(200)
     before = design["modules"]["top"]["cells"]
     count, after = copied(tmp_path, design)
     assert count == 4 and set(after) - set(before) == {f"go$copy{n}" for n in range(4)}
@@ -70,30 +69,23 @@ def test_each_neighbourhood_gets_a_driver_and_all_are_the_same(tmp_path, kind):
     drivers = Counter((after[f"lut{n}"]["connections"]["B"][0], n % len(RAMS)) for n in range(200))
     assert sorted(drivers.values()) == [50] * 4  # those of a block RAM share one, of their own
     assert after["other"]["connections"]["A"] == [2]
+    assert min(after[f"go$copy{n}"]["connections"]["Z"][0] for n in range(4)) > UNUSED
 
 
-def test_a_lut_and_the_register_before_it_are_both_copied(tmp_path):
-    design = netlist(200, kind="LUT4")
-    cells = design["modules"]["top"]["cells"]
-    cells["early"] = cell("TRELLIS_FF", [5], 1)
-    more = netlist(200)["modules"]["top"]["cells"]
-    for name, one in more.items():
-        if name.startswith(("lut", "sum")):
-            for pins in one["connections"].values():
-                pins[:] = [{2: 1}.get(wire, wire + 1000 if isinstance(wire, int) else wire) for wire in pins]
-            cells[f"more_{name}"] = one
-    for number in range(len(RAMS)):
-        wires = cells[f"top.states{number}.memory.0.0"]["connections"]["DIA"]
-        wires += [wire + 1000 for wire in wires]
-    before = deepcopy(cells)
+def test_without_other_sinks_the_original_drives_a_group(tmp_path):
+    design = netlist(200, other=False)
+    before = design["modules"]["top"]["cells"]
     count, after = copied(tmp_path, design)
-    assert merged(before, after) == before
-    assert count == 8 and {name.split("$")[0] for name in set(after) - set(before)} == {"go", "early"}
+    assert count == 3 and merged(before, after) == before
+    used = Counter(after[f"lut{n}"]["connections"]["B"][0] for n in range(200))
+    assert used == {after[name]["connections"]["Z"][0]: 50
+                    for name in ("go", "go$copy0", "go$copy1", "go$copy2")}
 
 
 @pytest.mark.parametrize("design", [
-    netlist(149), netlist(200, placed=False), netlist(200, lead=False), netlist(200, kind="DP16KD")],
-    ids=["few", "no places", "leading nowhere", "no LUT"])
+    netlist(149), netlist(200, placed=False), netlist(200, kind="LUT4"),
+    *(netlist(200, pin=pin) for pin in ("ADA3", "WEA", "OCEB", "RSTA", "CSA0", "CLKA"))],
+    ids=["few", "no places", "no register", *("to an address only", "WE", "OCE", "RST", "CS", "CLK")])
 def test_others_keep_their_driver(tmp_path, design):
     before = deepcopy(design["modules"]["top"]["cells"])
     assert copied(tmp_path, design) == (0, before)

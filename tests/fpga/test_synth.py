@@ -111,9 +111,9 @@ endmodule
 """
 
 
-@pytest.mark.parametrize(("last", "cells"), [(4999, {"DP16KD": 8}), (511, {"DP16KD": 1})])
-def test_deep_memories_have_no_multiplexers(tmp_path, last, cells):
-    """5,000 words of 16 bits would be five block RAMs of 18 bits each, and 53 LUTs that choose among them."""
-    (tmp_path / "top.v").write_text(DEEP % last)
+@pytest.mark.parametrize(("words", "rams", "luts"), [(512, 1, False), (4096, 4, False), (4097, 8, False)])
+def test_deep_memories_have_no_multiplexers(tmp_path, words, rams, luts):
+    """4,097 words of 16 bits would be five block RAMs of 18 bits each, and 53 LUTs that choose among them."""
+    (tmp_path / "top.v").write_text(DEEP % (words - 1))
     found = read_cells(synthesise(tmp_path, "ecp5"))
-    assert {name: found[name] for name in fpga.synth.CELLS if name in found} == cells
+    assert (found["DP16KD"], "LUT4" in found) == (rams, luts)

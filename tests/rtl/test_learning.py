@@ -35,29 +35,35 @@ def test_equals_golden_in_weights_traces_potentials_and_spikes(name, idle):
     assert result.weights == 20 * arrays * sum(w.weights.size for w in golden.layers)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("prototypes", ["code", "learn"])
-def test_a_step_without_an_error_takes_no_cycles_for_prototypes(prototypes):
+def test_a_step_without_an_error_takes_no_cycles_for_prototypes(prototypes, layers):
     def more(classes, *ahead, steps=3):
-        """Return the cycles of learning, but for those of errors, if the label is ahead by z, and by o."""
+        """Return the cycles in which the first layer learns, but for those of errors.
+
+        The label is ahead by z, and by o, or not. There is no o if another layer follows, which is frozen.
+        """
         spec = replace(SPECS["hinge"], prototypes=prototypes, calm_shift=None, margin=1, period=1,
-                       classes=classes, window_full=1 << 20, window_half=1 << 20)
+                       layers=SPECS["hinge"].layers * layers, classes=classes, window_full=1 << 20,
+                       window_half=1 << 20)
         port, weights, cycles = slow_port(spec), start(spec), {}
-        own = np.arange(2 * classes) % classes == 2
+        own = np.arange(len(ahead) * classes) % classes == 2
         weights[0][spec.rows(0):] = np.where(own == np.repeat(ahead, classes), 20, -20)[:, None]
         for frozen in (True, False):
             golden = Simulator(spec, weights, seed=5)
-            golden.frozen = [frozen]
+            golden.frozen = [frozen, True][:layers]
             port.load(weights, seed=5)
-            for register, value in ((Csr.FREEZE, int(frozen)), (Csr.COUNTER, 0), (Csr.STATUS, 0xFF)):
+            for register, value in ((Csr.FREEZE, 2 | frozen), (Csr.COUNTER, 0), (Csr.STATUS, 0xFF)):
                 port.model.write(register, value)
             result = compare(port, golden, [(np.ones((steps, spec.inputs), bool), 2)])
             assert result.differences == 0, result.first
             cycles[frozen] = port.counters()["cycles"]
         assert (golden.counters.updates == 0) == all(ahead) and golden.counters.spikes
-        return cycles[False] - cycles[True] - steps * 2 * (2 * classes + 8)
-    least = more(5, True, True)
-    assert least == more(9, True, True)
-    assert least < min(more(5, True, False), more(5, False, True))
+        return cycles[False] - cycles[True] - steps * len(ahead) * (2 * classes + 8)
+    kinds = 2 if layers == 1 else 1
+    least = more(5, *[True] * kinds)
+    assert least == more(9, *[True] * kinds)
+    assert least < min(more(5, *np.arange(kinds) != kind) for kind in range(kinds))
 
 
 def test_skips_words_without_modulation():
