@@ -1,6 +1,7 @@
 """Builds bitstreams: Amaranth, Yosys, nextpnr and the packer of the family, and what they cost."""
 
 import importlib.metadata
+import json
 import os
 import re
 import resource
@@ -187,10 +188,13 @@ def _elaborate(spec: BoardSpec, board: Board, part: Path) -> list[str]:
 def _synthesise(board: Board, part: Path, places: list[tuple[str, str]], blanks: list[str]) -> None:
     log = synthesise(part, board.family, places)
     (part / "yosys.log").write_text(log, encoding="utf-8")
+    if not (places or blanks):
+        return
+    design = json.loads((part / "top.json").read_text("utf-8"))
     if places:
-        copy_controls(part / "top.json")
-    if blanks:
-        leave_blank(part / "top.json", blanks)
+        copy_controls(design["modules"]["top"])
+    leave_blank(design["modules"]["top"], blanks)
+    (part / "top.json").write_text(json.dumps(design), encoding="utf-8")
 
 
 def _route(command: list[str], spec: BoardSpec, board: Board, part: Path) -> str:

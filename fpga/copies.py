@@ -7,12 +7,10 @@ are sorted by the block RAMs that they lead to, and each group gets a register. 
 too, gained nothing.)
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +27,8 @@ _STEERING = ("CE", "OCE", "CLK", "WCK", "LSR", "RST", "CS", "WE", "WRE", "AD", "
 _PLACE = re.compile(r"X(\d+)/Y(\d+)/")
 
 
-def copy_controls(netlist: Path) -> int:
-    """Copy flip-flops that steer many LUTs, in a netlist of Yosys (JSON) whose top is ``top``.
+def copy_controls(top: dict[str, Any]) -> int:
+    """Copy flip-flops that steer many LUTs, in a module of Yosys' JSON.
 
     A copy has the inputs of its original, and does in every cycle what that does. LUTs that lead to no block
     RAM of states with a place keep their driver, as do sinks that are no LUTs; if there are none of these,
@@ -40,39 +38,33 @@ def copy_controls(netlist: Path) -> int:
     -------
     How many were added; none where no block RAM has a place.
     """
-    design = json.loads(netlist.read_text("utf-8"))
-    copied = _Wires(design["modules"]["top"]).copy()
-    if copied:
-        netlist.write_text(json.dumps(design), encoding="utf-8")
-    return copied
+    return _Wires(top).copy()
 
 
 class _Wires:
-    """Cells of a netlist, and by wire its driver and its users, as names of cells and ports."""
+    """Cells of a module, and by wire its users, as names of cells and ports."""
 
     def __init__(self, top: dict[str, Any]):
         self._cells: dict[str, dict[str, Any]] = top["cells"]
-        self._driver: dict[int, tuple[str, str]] = {}
         self._users: dict[int, list[tuple[str, str]]] = defaultdict(list)
         self._ends: dict[str, tuple[int, ...]] = {}
         for name, cell in self._cells.items():
-            for port, wire in _pins(cell):
-                if cell["port_directions"][port] == "output":
-                    self._driver[wire] = name, port
-                else:
-                    self._users[wire].append((name, port))
+            for port, wire in _pins(cell, "input"):
+                self._users[wire].append((name, port))
             place = _PLACE.match(cell.get("attributes", {}).get("BEL", ""))
             if place and cell["type"] == "DP16KD" and ".states" in name:
                 self._ends[name] = tuple(map(int, place.groups()))
-        # Names have wires that no cell uses, too.
-        named = (wire for net in top["netnames"].values() for wire in net["bits"] if isinstance(wire, int))
-        self._last = max((*self._driver, *self._users, *named), default=0)
+        # All wires have names, those that no cell uses, too.
+        self._last = max((wire for net in top["netnames"].values() for wire in net["bits"]
+                          if isinstance(wire, int)), default=0)
 
     def copy(self) -> int:
         """Copy the flip-flops that steer many LUTs; return how many copies there are."""
         copies = 0
-        for wire, (name, port) in list(self._driver.items()):
-            if self._cells[name]["type"] != "TRELLIS_FF" or len(self._users[wire]) < _MANY:
+        drivers = [(name, cell, port, wire) for name, cell in self._cells.items()
+                   if cell["type"] == "TRELLIS_FF" for port, wire in _pins(cell, "output")]
+        for name, cell, port, wire in drivers:
+            if len(self._users[wire]) < _MANY:
                 continue
             places = {user: self._place(user[0]) for user in self._users[wire]
                       if self._cells[user[0]]["type"] == "LUT4"}
@@ -82,9 +74,8 @@ class _Wires:
             groups = _groups(np.array([place for _, place in sinks]))
             for number, group in enumerate(groups[len(sinks) == len(self._users[wire]):]):
                 self._last += 1
-                added = f"{name}$copy{number}"
-                self._cells[added] = cell = deepcopy(self._cells[name])
-                cell["connections"][port] = [self._last]
+                self._cells[f"{name}$copy{number}"] = added = deepcopy(cell)
+                added["connections"][port] = [self._last]
                 for user, pin in (sinks[index][0] for index in group):
                     self._cells[user]["connections"][pin] = [self._last]
                 copies += 1
@@ -97,19 +88,18 @@ class _Wires:
             found = [self._ends[cell] for cell in front if cell in self._ends]
             if found:
                 return np.mean(found, axis=0)
-            users = [user for cell in front for port, wire in _pins(self._cells[cell])
-                     if self._cells[cell]["port_directions"][port] == "output"
-                     and len(self._users[wire]) < _USERS for user in self._users[wire]]
+            users = [user for cell in front for _, wire in _pins(self._cells[cell], "output")
+                     if len(self._users[wire]) < _USERS for user in self._users[wire]]
             front = list(dict.fromkeys(user for user, port in users
                                        if not port.startswith(_STEERING) and user not in seen))
             seen.update(front)
         return None
 
 
-def _pins(cell: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Ports and wires of a cell; all ports of what is copied or steered have one bit."""
+def _pins(cell: dict[str, Any], direction: str) -> Iterator[tuple[str, int]]:
+    """Ports of a direction, and their wires; all ports of what is copied or steered have one bit."""
     return ((port, wire) for port, wires in cell["connections"].items()
-            for wire in wires if isinstance(wire, int))
+            if cell["port_directions"][port] == direction for wire in wires if isinstance(wire, int))
 
 
 def _groups(places: np.ndarray) -> list[np.ndarray]:

@@ -10,9 +10,8 @@ With that the wires of `default` that two nets want fall by a third with each pa
 stopping at thousands; and those of `edge` on an ECP5-25F, instead of stopping at a thousand.
 """
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 from neurogen.spec.mega import BANKS, MegaSpec
 
@@ -75,16 +74,13 @@ def _crowded(spec: MegaSpec, device: str) -> bool:
     return device in _BLOCK_RAMS and 2 * spec.clusters * len(list(_cells(spec))) > _BLOCK_RAMS[device]
 
 
-def leave_blank(netlist: Path, places: list[str]) -> None:
-    """Add LUTs without wires to a netlist of Yosys (JSON) whose top is ``top``, one in each place."""
-    design = json.loads(netlist.read_text("utf-8"))
+def leave_blank(top: dict[str, Any], places: list[str]) -> None:
+    """Add LUTs without wires to a module of Yosys' JSON, one in each place."""
     ports = dict.fromkeys("ABCD", "input") | {"Z": "output"}
-    cells = design["modules"]["top"]["cells"]
     for place in places:
-        cells[f"blank {place}"] = {
+        top["cells"][f"blank {place}"] = {
             "hide_name": 0, "type": "LUT4", "parameters": {"INIT": "0" * 16}, "attributes": {"BEL": place},
             "port_directions": ports, "connections": {port: [] for port in ports}}
-    netlist.write_text(json.dumps(design), encoding="utf-8")
 
 
 def _cells(spec: MegaSpec) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """What steers many lanes is copied for each neighbourhood, and a netlist with copies does what it did."""
 
-import json
 from collections import Counter
 from copy import deepcopy
 
@@ -36,14 +35,12 @@ def netlist(sinks, *, kind="TRELLIS_FF", placed=True, pin="DIA", other=True):
         ram["connections"][pin], ram["port_directions"][pin] = data, "input"
         if placed:
             ram["attributes"]["BEL"] = f"X{x}/Y{y}/EBR0"
-    return {"modules": {"top": {"cells": cells, "netnames": {"unused": {"bits": [UNUSED, "x"]}}}}}
+    return {"cells": cells, "netnames": {"all": {"bits": [UNUSED, "x"]}}}
 
 
-def copied(tmp_path, design):
-    path = tmp_path / "top.json"
-    path.write_text(json.dumps(design))
-    count = copy_controls(path)
-    return count, json.loads(path.read_text())["modules"]["top"]["cells"]
+def copied(top):
+    top = deepcopy(top)
+    return copy_controls(top), top["cells"]
 
 
 def merged(before, after):
@@ -60,10 +57,10 @@ def merged(before, after):
     return found
 
 
-def test_each_neighbourhood_gets_a_register_and_all_are_the_same(tmp_path):
+def test_each_neighbourhood_gets_a_register_and_all_are_the_same():
     design = netlist(200)
-    before = design["modules"]["top"]["cells"]
-    count, after = copied(tmp_path, design)
+    before = design["cells"]
+    count, after = copied(design)
     assert count == 4 and set(after) - set(before) == {f"go$copy{n}" for n in range(4)}
     assert merged(before, after) == before
     drivers = Counter((after[f"lut{n}"]["connections"]["B"][0], n % len(RAMS)) for n in range(200))
@@ -72,10 +69,10 @@ def test_each_neighbourhood_gets_a_register_and_all_are_the_same(tmp_path):
     assert min(after[f"go$copy{n}"]["connections"]["Z"][0] for n in range(4)) > UNUSED
 
 
-def test_without_other_sinks_the_original_drives_a_group(tmp_path):
+def test_without_other_sinks_the_original_drives_a_group():
     design = netlist(200, other=False)
-    before = design["modules"]["top"]["cells"]
-    count, after = copied(tmp_path, design)
+    before = design["cells"]
+    count, after = copied(design)
     assert count == 3 and merged(before, after) == before
     used = Counter(after[f"lut{n}"]["connections"]["B"][0] for n in range(200))
     assert used == {after[name]["connections"]["Z"][0]: 50
@@ -86,6 +83,6 @@ def test_without_other_sinks_the_original_drives_a_group(tmp_path):
     netlist(149), netlist(200, placed=False), netlist(200, kind="LUT4"),
     *(netlist(200, pin=pin) for pin in ("ADA3", "WEA", "OCEB", "RSTA", "CSA0", "CLKA"))],
     ids=["few", "no places", "no register", *("to an address only", "WE", "OCE", "RST", "CS", "CLK")])
-def test_others_keep_their_driver(tmp_path, design):
-    before = deepcopy(design["modules"]["top"]["cells"])
-    assert copied(tmp_path, design) == (0, before)
+def test_others_keep_their_driver(design):
+    before = deepcopy(design["cells"])
+    assert copied(design) == (0, before)

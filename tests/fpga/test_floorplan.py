@@ -1,7 +1,7 @@
 """Block RAMs are placed by lanes."""
 
-import json
 import re
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -68,13 +68,11 @@ def test_small_engines_leave_room_themselves():
     assert blank_places(DEFAULT, "LFE5U-45F") == []
 
 
-def test_blanks_have_no_wires_and_change_nothing_else(tmp_path):
+def test_blanks_have_no_wires_and_change_nothing_else():
     before = {"modules": {"top": {"cells": {"lut": {"type": "LUT4"}}, "netnames": {"a": {"bits": [2]}}}}}
-    netlist = tmp_path / "top.json"
-    netlist.write_text(json.dumps(before))
+    after = deepcopy(before)
     places = blank_places(DEFAULT, DEVICE)[:3]
-    leave_blank(netlist, places)
-    after = json.loads(netlist.read_text())
+    leave_blank(after["modules"]["top"], places)
     cells = after["modules"]["top"].pop("cells")
     assert cells.pop("lut") == before["modules"]["top"].pop("cells")["lut"] and after == before
     assert [cell["attributes"]["BEL"] for cell in cells.values()] == places
