@@ -87,8 +87,9 @@ class ErrorUnit(wiring.Component):
                 go.read(m)
                 right, now = go.steps[1] == self.label, go.steps[1]
                 if spec.loss is Loss.HINGE:
-                    size = Mux(ahead < spec.margin, HINGE_ERROR, 0)
-                    m.d.sync += self.some.bit_select(self.readout, 1).eq(ahead < spec.margin)
+                    near = ahead < spec.margin
+                    size = Mux(near, HINGE_ERROR, 0)
+                    m.d.sync += self.some.bit_select(self.readout, 1).eq(near)
                     m.d.comb += errors.w_port.data.eq(Mux(right, size, Mux(now == rival, -size, 0)))
                 else:
                     m.d.comb += errors.w_port.data.eq(Mux(right, 255, 0) - self._share(m, total, powers))
